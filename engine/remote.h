@@ -48,10 +48,10 @@ struct remote_channel {
     enum remote_channel_kind kind;
     int position;
     bool archived;
-    bool viewable;        /* this bot may see and read it … */
-    bool writable;        /* … and write and attach (for a thread: in threads) */
-    bool manageable;      /* … and edit or delete it */
-    char *name;           /* as the store normalised it */
+    bool viewable;   /* this bot may see and read it … */
+    bool writable;   /* … and write and attach (for a thread: in threads) */
+    bool manageable; /* … and edit or delete it */
+    char *name;      /* as the store normalised it */
 };
 
 struct remote_guild {
@@ -61,9 +61,11 @@ struct remote_guild {
     uint64_t max_file;    /* bytes one attachment may have */
 };
 
-/* A file to send. data is borrowed until the request's callback has returned. */
+/* A file to send. data is borrowed until the request's callback has returned.
+ */
 struct remote_upload {
-    const char *name; /* [A-Za-z0-9][A-Za-z0-9.-]*, else the store rewrites it */
+    const char
+        *name; /* [A-Za-z0-9][A-Za-z0-9.-]*, else the store rewrites it */
     const char *type; /* MIME */
     const void *data;
     size_t len;
@@ -71,8 +73,8 @@ struct remote_upload {
 
 /* The body of a post or an edit. */
 struct remote_draft {
-    struct buf content;             /* owned */
-    struct remote_upload files[4];  /* names and data borrowed */
+    struct buf content;            /* owned */
+    struct remote_upload files[4]; /* names and data borrowed */
     size_t n_files;
     uint64_t keep[4]; /* edit: attachments that stay; all others go */
     size_t n_keep;
@@ -89,15 +91,15 @@ enum remote_op {
     REMOTE_CHANNELS,       /* guild -> channels, no threads */
     REMOTE_CHANNEL_CREATE, /* guild, parent, kind, name, topic -> channel */
     REMOTE_CHANNEL_DELETE, /* channel */
-    REMOTE_THREAD_START,   /* channel, message, name -> channel (id = message) */
-    REMOTE_LIST,           /* channel, before|after, limit -> messages */
-    REMOTE_GET,            /* channel, message -> messages[0] */
-    REMOTE_POST,           /* channel, draft or build, nonce -> messages[0] */
-    REMOTE_EDIT,           /* channel, message, draft -> messages[0] */
-    REMOTE_DELETE,         /* channel, message */
-    REMOTE_DELETE_MANY,    /* channel, ids: 2 to 100, none older than 14 days */
-    REMOTE_SEARCH,         /* guild, search -> messages, total */
-    REMOTE_DOWNLOAD,       /* channel, message, file id -> body */
+    REMOTE_THREAD_START, /* channel, message, name -> channel (id = message) */
+    REMOTE_LIST,         /* channel, before|after, limit -> messages */
+    REMOTE_GET,          /* channel, message -> messages[0] */
+    REMOTE_POST,         /* channel, draft or build, nonce -> messages[0] */
+    REMOTE_EDIT,         /* channel, message, draft -> messages[0] */
+    REMOTE_DELETE,       /* channel, message */
+    REMOTE_DELETE_MANY,  /* channel, ids: 2 to 100, none older than 14 days */
+    REMOTE_SEARCH,       /* guild, search -> messages, total */
+    REMOTE_DOWNLOAD,     /* channel, message, file id -> body */
 };
 
 /* Who waits decides who goes first where a limit holds both back. */
@@ -107,8 +109,8 @@ struct remote_search {
     const char *content; /* words that must occur, NULL for none */
     const uint64_t *channels;
     size_t n_channels;
-    uint64_t author;           /* 0: anybody */
-    uint64_t min_id, max_id;   /* 0: open */
+    uint64_t author;         /* 0: anybody */
+    uint64_t min_id, max_id; /* 0: open */
     int limit, offset;
     bool oldest_first;
 };
@@ -152,7 +154,7 @@ struct remote_reply {
     uint64_t user_id;
     char *user_name;
     struct buf body;
-    uint64_t total;      /* SEARCH: about how many there are */
+    uint64_t total;       /* SEARCH: about how many there are */
     bool index_not_ready; /* SEARCH: nothing can be concluded from no hits */
 };
 
@@ -207,15 +209,15 @@ int remote_run(struct remote *r, struct remote_request *req,
 
 /* News from the store, by its push connection, in its order. */
 enum remote_event_kind {
-    REMOTE_EVENT_MESSAGE,       /* message: created or changed */
-    REMOTE_EVENT_DELETED,       /* channel, ids */
-    REMOTE_EVENT_CHANNEL,       /* chan: created or changed (threads too) */
-    REMOTE_EVENT_CHANNEL_GONE,  /* chan.id */
-    REMOTE_EVENT_GUILD,         /* guild.id, guild.name: came or changed */
-    REMOTE_EVENT_GUILD_GONE,    /* guild.id */
-    REMOTE_EVENT_GAP,           /* events may have been missed: list again */
-    REMOTE_EVENT_CONNECTED,     /* from now on events come */
-    REMOTE_EVENT_DISCONNECTED,  /* from now on they do not */
+    REMOTE_EVENT_MESSAGE,      /* message: created or changed */
+    REMOTE_EVENT_DELETED,      /* channel, ids */
+    REMOTE_EVENT_CHANNEL,      /* chan: created or changed (threads too) */
+    REMOTE_EVENT_CHANNEL_GONE, /* chan.id */
+    REMOTE_EVENT_GUILD,        /* guild.id, guild.name: came or changed */
+    REMOTE_EVENT_GUILD_GONE,   /* guild.id */
+    REMOTE_EVENT_GAP,          /* events may have been missed: list again */
+    REMOTE_EVENT_CONNECTED,    /* from now on events come */
+    REMOTE_EVENT_DISCONNECTED, /* from now on they do not */
 };
 
 struct remote_event {

@@ -13,8 +13,10 @@
 struct discord;
 
 struct discord_options {
-    const char *api_url; /* "https://discord.com/api/v10", or http:// on loopback */
-    const char *token;   /* copied; wiped at close; sent to api_url's host alone */
+    const char
+        *api_url; /* "https://discord.com/api/v10", or http:// on loopback */
+    const char
+        *token; /* copied; wiped at close; sent to api_url's host alone */
 };
 
 /* Checks the URL, starts the thread, sends nothing. */

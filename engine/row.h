@@ -1,0 +1,42 @@
+/* One version of one row: immutable, shared, counted. Who holds a reference
+ * may read it on any thread without a lock. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct row {
+    atomic_uint refs;
+    uint32_t version; /* from 1; a deletion is a version too */
+    uint64_t id;      /* the message whose record committed this version */
+    uint64_t home;    /* the row's own message in the table channel, which the
+                         background writer keeps up to date; 0: it has none,
+                         it came in a batch */
+    uint64_t seq;     /* place in the listing, the same for all versions */
+    int64_t at_ms;    /* when it was committed, by the writer's clock */
+    int64_t mtime_ms; /* what ls shows: at_ms, or what the writer asked for */
+    const char *by;   /* who; interned by the table, lives as long as it */
+    uint64_t file; /* attachment on message id with the text; 0: text is here */
+    uint32_t text_len; /* bytes of text with its newline, here or not */
+    uint16_t key_len;
+    bool deleted; /* a tombstone: no text */
+    bool has_text;
+    char data[]; /* key, NUL, then text (NUL-terminated) if has_text */
+};
+
+static inline const char *row_key(const struct row *r)
+{
+    return r->data;
+}
+
+/* The row's JSON text, exactly as written, ending in one newline; NULL where
+ * it is in an attachment: table_load_text(). */
+static inline const char *row_text(const struct row *r)
+{
+    return r->has_text ? r->data + r->key_len + 1 : NULL;
+}
+
+struct row *row_ref(struct row *r);
+void row_unref(struct row *r); /* NULL is fine */

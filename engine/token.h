@@ -1,0 +1,25 @@
+/* Search tokens: one word for the key and for each scalar top-level field, so
+ * that equality is one word to search for. Letters only and of one shape, so
+ * that no stemming or word splitting can touch them: 'q' and 12 of sixteen
+ * consonants, 48 bits of SHA-256 over field, NUL, type and canonical value. */
+#pragma once
+
+#include <stddef.h>
+
+#include "engine/base/buf.h"
+#include "engine/json.h"
+
+#define TOKEN_LEN 13
+
+/* Carried by a message whose fields did not all find room: a search for any
+ * token must ask for this one too. */
+extern const char token_overflow[TOKEN_LEN + 1];
+
+/* field NULL: the key. value as JSON text (strings with quotes). */
+void token_of(const char *field, size_t field_len, const char *value,
+              size_t value_len, char out[TOKEN_LEN + 1]);
+
+/* Appends " token" for the key and the scalar members of a row's text, as
+ * many as fit into room bytes. */
+void tokens_of_row(const char *key, size_t key_len, const char *text,
+                   size_t len, size_t room, struct buf *out);
