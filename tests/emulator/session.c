@@ -361,6 +361,15 @@ void session_pool_tick(struct session_pool *p, int64_t now)
     }
 }
 
+bool session_pool_any(const struct session_pool *p, uint32_t intents, bool with)
+{
+    for (const struct session *s = p->sessions; s; s = s->next) {
+        if ((intents == 0 || (s->intents & intents) != 0) == with)
+            return true;
+    }
+    return false;
+}
+
 size_t session_pool_links(const struct session_pool *p)
 {
     size_t n = 0;

@@ -107,6 +107,10 @@ void session_pool_drop(struct session_pool *p);
 /* Closes each link with this code. */
 void session_pool_close(struct session_pool *p, int code, const char *reason);
 
+/* Is there a session with one of the intents (0: any), or one without? Spares
+ * the making of payloads nobody would read. */
+bool session_pool_any(const struct session_pool *p, uint32_t intents,
+                      bool with);
 size_t session_pool_links(const struct session_pool *p);
 size_t session_pool_sessions(const struct session_pool *p);
 
