@@ -1,0 +1,147 @@
+/* inspect: where a database or a table lives in Discord, and what it holds. */
+#include "engine/command/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/alloc.h"
+
+/* Where a person sees it in Discord's own client. */
+static void add_url(struct buf *b, const char *name, uint64_t guild,
+                    uint64_t channel)
+{
+    json_add_name(b, name);
+    buf_printf(b, "\"https://discord.com/channels/%llu/%llu\"",
+               (unsigned long long)guild, (unsigned long long)channel);
+}
+
+static void add_database(struct buf *b, struct namespace *ns)
+{
+    struct database *d = namespace_database(ns);
+    AUTO_STR char *guild = database_name(d);
+    AUTO_STR char *name = namespace_name(ns);
+
+    json_add_string(b, "guild", guild);
+    json_add_id(b, "guild_id", database_id(d));
+    json_add_string(b, "database", name);
+    json_add_id(b, "category_id", namespace_id(ns));
+}
+
+static void add_schema(struct buf *b, struct table *t)
+{
+    struct schema *schema = table_schema(t);
+    size_t len;
+    const char *text = schema_text(schema, &len);
+
+    while (len && text[len - 1] == '\n')
+        len--;
+    json_add_name(b, "schema");
+    buf_add(b, text, len);
+    schema_unref(schema);
+}
+
+static void add_place(struct buf *b, struct table *t)
+{
+    uint64_t guild = database_id(namespace_database(table_namespace(t)));
+
+    json_add_id(b, "channel_id", table_id(t));
+    add_url(b, "channel_url", guild, table_id(t));
+    if (table_history_id(t)) {
+        json_add_id(b, "history_id", table_history_id(t));
+        add_url(b, "history_url", guild, table_history_id(t));
+    }
+}
+
+static int inspect_database(struct command_call *c, struct namespace *ns,
+                            struct err *err)
+{
+    AUTO_BUF struct buf b = BUF_INIT;
+    size_t n;
+    struct table **all = table_list(ns, &n);
+
+    buf_addc(&b, '{');
+    add_database(&b, ns);
+    json_add_name(&b, "tables");
+    buf_addc(&b, '[');
+    for (size_t i = 0; i < n; i++) {
+        AUTO_STR char *name = table_name(all[i]);
+
+        buf_addstr(&b, i ? ",{" : "{");
+        json_add_string(&b, "table", name);
+        add_place(&b, all[i]);
+        add_schema(&b, all[i]);
+        buf_addc(&b, '}');
+        table_unref(all[i]);
+    }
+    free(all);
+    buf_addstr(&b, "]}");
+    return call_put(c, &b, err);
+}
+
+static int64_t sum_bytes(struct table *t)
+{
+    struct row *page[256];
+    uint64_t after = 0;
+    int64_t bytes = 0;
+    size_t n;
+
+    while ((n = row_list(t, after, page, sizeof(page) / sizeof(page[0]))) > 0) {
+        after = page[n - 1]->seq;
+        for (size_t i = 0; i < n; i++) {
+            bytes += page[i]->text_len;
+            row_unref(page[i]);
+        }
+    }
+    return bytes;
+}
+
+static int inspect_table(struct command_call *c, struct err *err)
+{
+    AUTO_TABLE struct table *t = NULL;
+    AUTO_BUF struct buf b = BUF_INIT;
+
+    int r = call_table(c, true, &t, err);
+    if (r < 0)
+        return r;
+
+    buf_addc(&b, '{');
+    add_database(&b, table_namespace(t));
+    json_add_string(&b, "table", call_string(c, "table", ""));
+    add_place(&b, t);
+    json_add_int(&b, "rows", (int64_t)row_count(t));
+    json_add_int(&b, "bytes", sum_bytes(t));
+    json_add_bool(&b, "writable", table_writable(t));
+    add_schema(&b, t);
+    buf_addc(&b, '}');
+    return call_put(c, &b, err);
+}
+
+static int run(struct command_call *c, struct err *err)
+{
+    AUTO_NAMESPACE struct namespace *ns = NULL;
+
+    if (call_has(c, "table"))
+        return inspect_table(c, err);
+
+    int r = call_namespace(c, &ns, err);
+    return r < 0 ? r : inspect_database(c, ns, err);
+}
+
+static const struct command_option options[] = {
+    OPTION_DATABASE,
+    {
+        .name = "table",
+        .type = COMMAND_STRING,
+        .offer = OFFER_TABLE,
+        .place = 2,
+        .help = "this table alone, with its counts",
+    },
+};
+
+const struct command command_inspect = {
+    .name = "inspect",
+    .summary = "Show ids, links, counts and schema of a database or a table",
+    .example = "prod users",
+    COMMAND_OPTIONS(options),
+    .run = run,
+};
