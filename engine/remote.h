@@ -140,7 +140,14 @@ struct remote_request {
      * Called once for each request: a retry sends the same draft. */
     int (*build)(void *arg, struct remote_draft *draft);
 
-    int64_t timeout_ms; /* from submission to the answer, 0: the store's own */
+    /* POST: names this post for some minutes, so that posting it twice makes
+     * one message; at most 25 characters. NULL: the store draws one, and its
+     * own retries use that. */
+    const char *nonce;
+
+    /* From submission to the answer, waits for limits and all. 0: the store's
+     * own patience, which a wait for a limit does not try, but silence does. */
+    int64_t timeout_ms;
 };
 
 /* Filled for the callback; what the callback wants to keep it moves out and
