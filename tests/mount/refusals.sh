@@ -1,0 +1,58 @@
+#!/bin/bash
+# A write that is refused fails visibly, changes nothing, and leaves its reason
+# and its text.
+. "$(dirname "$0")/lib.sh"
+start_emulator --limits off
+start_mount
+make_table prod users
+echo '{"id":"u_1","ok":true}' >"$T/u_1.json" || fail "insert"
+
+# Incomplete.
+said=$(failure_of "echo '{\"id\":\"u_1\"' >'$T/u_1.json'")
+assert_match "$said" 'Invalid argument|write error'
+assert_eq "$(cat "$T/u_1.json")" '{"id":"u_1","ok":true}'
+assert_match "$(tail -n 1 "$T/.errors")" 'u_1'
+assert_match "$(tail -n 1 "$T/.errors")" 'line [0-9]+'
+assert_eq "$(cat "$T/.rejected/u_1.json")" '{"id":"u_1"'
+
+# Broken in a way that no more bytes can mend.
+failure_of "printf '{\"id\":\"u_1\",\n  \"a\" 1}' >'$T/u_1.json'" >"$WORK/said"
+assert_match "$(tail -n 1 "$T/.errors")" 'line 2, column 7'
+assert_eq "$(cat "$T/u_1.json")" '{"id":"u_1","ok":true}'
+
+# Not an object; another key than the name says.
+failure_of "echo '[1]' >'$T/u_1.json'" >"$WORK/said"
+failure_of "echo '{\"id\":\"u_9\"}' >'$T/u_1.json'" >"$WORK/said"
+assert_match "$(tail -n 1 "$T/.errors")" 'u_9'
+assert_eq "$(cat "$T/u_1.json")" '{"id":"u_1","ok":true}'
+
+# The rejected text can be mended and put in its place.
+sed 's/u_9/u_1/' "$T/.rejected/u_1.json" >"$WORK/mended"
+assert_ok cp "$WORK/mended" "$T/u_1.json"
+assert_eq "$(cat "$T/u_1.json")" '{"id":"u_1"}'
+
+# Schema: read it, change it, be refused by it.
+assert_eq "$(jq -r .pk "$T/.schema.json")" id
+echo '{"pk":"id","required":["id","email"],"properties":{"id":"str","email":"str","age":"int"}}' >"$WORK/schema"
+said=$(failure_of "cat '$WORK/schema' >'$T/.schema.json'")
+assert_match "$(tail -n 1 "$T/.errors")" 'u_1'
+echo '{"id":"u_1","email":"a@x.org"}' >"$T/u_1.json" || fail "update"
+assert_ok eval "cat '$WORK/schema' >'$T/.schema.json'"
+assert_eq "$(jq -c .required "$T/.schema.json")" '["id","email"]'
+failure_of "echo '{\"id\":\"u_2\"}' >'$T/u_2.json'" >"$WORK/said"
+assert_match "$(tail -n 1 "$T/.errors")" 'email'
+failure_of "echo '{\"id\":\"u_2\",\"email\":\"b\",\"age\":\"old\"}' >'$T/u_2.json'" >"$WORK/said"
+assert_match "$(tail -n 1 "$T/.errors")" 'age.*int'
+assert_eq "$(ls "$T")" u_1.json
+
+# Both the row and the schema are what they were after a restart.
+stop_mount
+start_mount
+assert_eq "$(cat "$T/u_1.json")" '{"id":"u_1","email":"a@x.org"}'
+assert_eq "$(jq -c .required "$T/.schema.json")" '["id","email"]'
+
+# Discord fails for good: EIO, and the row as before.
+control faults '{"route":"/channels/{id}/messages","method":"POST","times":100,"do":"status 503"}' >"$WORK/out"
+said=$(failure_of "echo '{\"id\":\"u_1\",\"email\":\"lost\"}' >'$T/u_1.json'")
+assert_match "$said" 'Input/output error|timed out'
+assert_eq "$(cat "$T/u_1.json")" '{"id":"u_1","email":"a@x.org"}'

@@ -1,0 +1,40 @@
+#!/bin/bash
+# A call that waits for a rate limit holds up nobody, and Ctrl-C ends it with
+# nothing half done.
+. "$(dirname "$0")/lib.sh"
+start_emulator --limits real
+start_mount
+make_table prod slow
+echo '{"id":"warm"}' >"$T/warm.json" || fail "insert"
+
+# Every create is held back from now on: the writers wait.
+control faults '{"route":"/channels/{id}/messages","method":"POST","times":1,"do":"429 6"}' >"$WORK/out"
+writers=()
+for i in $(seq 100); do
+    bash -c "echo '{\"id\":\"w$i\"}' >'$T/w$i.json'" 2>"$WORK/w$i.log" &
+    writers+=($!)
+done
+waiting() { [ "$(status_json '[.. | .waiting? // empty | numbers] | add // 0')" -ge 50 ]; }
+wait_for waiting
+
+# Meanwhile reading goes on at once, far within the time they wait.
+start=$(date +%s%N)
+for i in $(seq 20); do
+    cat "$T/warm.json" >"$WORK/out" || fail "cat"
+    ls "$T" >"$WORK/out" || fail "ls"
+done
+took=$((($(date +%s%N) - start) / 1000000))
+[ "$took" -lt 3000 ] || fail "20 cats and lists took $took ms beside waiting writers"
+
+# Ctrl-C.
+kill -INT "${writers[50]}" 2>"$WORK/out"
+kill -TERM "${writers[51]}"
+wait "${writers[51]}"
+[ $? -gt 128 ] || fail "the writer was not interrupted"
+
+for i in "${!writers[@]}"; do
+    case $i in 50 | 51) continue ;; esac
+    wait "${writers[i]}" || fail "writer $i: $(cat "$WORK/w$((i + 1)).log")"
+done
+[ "$(ls "$T" | grep -c '^w')" -ge 98 ] || fail "only $(ls "$T" | grep -c '^w') rows"
+assert_eq "$(cat "$T/w1.json")" '{"id":"w1"}'
