@@ -5,6 +5,10 @@
  * the same base the one with the lower id counts, the other is void and so is
  * what is built on it. Records may come in any order and any number of times;
  * whoever has seen the same ones has the same rows.
+ *
+ * A copy (`was`, `of`) that has its text is as good as its original: once a
+ * row's own message shows a later version, the copy in the thread is the only
+ * place that still tells of the first. A copy without its text tells nothing.
  */
 #pragma once
 
@@ -21,7 +25,7 @@ struct fold *fold_new(void);
 void fold_free(struct fold *f);
 
 enum fold_result {
-    FOLD_KNOWN,   /* seen before, or a copy that adds nothing */
+    FOLD_KNOWN,   /* seen before, or older than a snapshot, or no text */
     FOLD_APPLIED, /* change tells what became of the key */
     FOLD_VOID,    /* another record with the same base counts */
     FOLD_PENDING, /* its base has not come yet; kept */
@@ -38,16 +42,33 @@ struct fold_change {
 void fold_change_release(struct fold_change *c);
 
 /* Applies one record. A pending one that can follow now is applied with it;
- * change then tells the first old and the last new state. */
+ * change then tells the first old and the last new state. *change is written
+ * always, empty unless FOLD_APPLIED. */
 enum fold_result fold_apply(struct fold *f, const struct record *r,
                             struct fold_change *change);
 
-/* A row message of the table channel: where the key's home is and which
- * version (id of its commit) it shows. */
+/* The newest version of a key as a snapshot tells it, tombstones too: taken as
+ * it is, r->base is not looked at. What came before it is settled: an older
+ * record changes nothing any more. Before the records that came after the
+ * snapshot, or in any order with them. FOLD_KNOWN where the key has this
+ * version or a later one already. */
+enum fold_result fold_checkpoint(struct fold *f, const struct record *r,
+                                 struct fold_change *change);
+
+/* A row message of the table channel (record.alone): where the key's home is
+ * and which version (id of its commit) it shows. In any order with
+ * fold_apply(); cheapest after it, with its change released. A home that shows
+ * a void version is none; of several the newest is the home. */
 void fold_home(struct fold *f, const char *key, size_t key_len, uint64_t home,
                uint64_t shows);
-/* Calls fn for each key whose home shows another version than the newest (or
- * that is deleted and still has a home). */
+/* That message is gone from the channel. */
+void fold_home_gone(struct fold *f, const char *key, size_t key_len,
+                    uint64_t home);
+/* Calls fn for each home that does not show what it should: its key's newest
+ * version (a deleted row's home, the deletion: it is removed, or shows it
+ * where it holds the file of a version). home is not now->home where the key
+ * has a newer one: then it is left over from before a deletion. fn must not
+ * change the fold. */
 void fold_stale_homes(struct fold *f,
                       void (*fn)(void *arg, struct row *now, uint64_t home),
                       void *arg);

@@ -39,6 +39,9 @@ void json_scan_init(struct json_scan *s);
 enum json_state json_scan_feed(struct json_scan *s, const char *data,
                                size_t len);
 
+/* what `why` points to (the same pointer) where a byte was not UTF-8 */
+extern const char json_why_utf8[];
+
 /* "line 3, column 7: expected ':' after a name", or for JSON_MORE where the
  * text ends and what is open. */
 int json_scan_error(const struct json_scan *s, struct err *err); /* -EINVAL */
@@ -69,12 +72,30 @@ struct json_member {
 bool json_next(const char *text, size_t len, size_t *at,
                struct json_member *out);
 
+/* The same for a value that is an array: its elements, without names. Both
+ * also walk values inside of such a text. */
+bool json_element(const char *text, size_t len, size_t *at,
+                  struct json_member *out);
+
+enum json_type json_type_of(const char *value, size_t len);
+
+/* Has the member this name (escapes resolved)? */
+bool json_name_is(const struct json_member *m, const char *name,
+                  size_t name_len);
+
 /* Finds the member with this name (unescaped, bytes compared). */
 bool json_find(const char *text, size_t len, const char *name,
                struct json_member *out);
 
-/* A string's (with quotes) or a name's bytes with escapes resolved. */
+/* A string's (with quotes) or a name's bytes with escapes resolved, appended.
+ * A lone surrogate comes out as its three bytes, which are not UTF-8. */
 void json_unescape(const char *s, size_t len, struct buf *out);
+
+/* Numbers as JSON text, by their exact decimal value: 1, 1.0 and 10e-1 are
+ * equal and have one canonical form. compare: <0, 0, >0. */
+int json_number_compare(const char *a, size_t a_len, const char *b,
+                        size_t b_len);
+void json_number_canonical(const char *s, size_t len, struct buf *out);
 
 /* text with member `name` set to the JSON value, all else untouched: replaced
  * where it stands, or put in as the first member in the text's own style. */

@@ -9,16 +9,18 @@
 
 struct row {
     atomic_uint refs;
-    uint32_t version; /* from 1; a deletion is a version too */
-    uint64_t id;      /* the message whose record committed this version */
-    uint64_t home;    /* the row's own message in the table channel, which the
-                         background writer keeps up to date; 0: it has none,
-                         it came in a batch */
-    uint64_t seq;     /* place in the listing, the same for all versions */
-    int64_t at_ms;    /* when it was committed, by the writer's clock */
-    int64_t mtime_ms; /* what ls shows: at_ms, or what the writer asked for */
-    const char *by;   /* who; interned by the table, lives as long as it */
-    uint64_t file; /* attachment on message id with the text; 0: text is here */
+    uint32_t version;  /* from 1; a deletion is a version too */
+    uint64_t id;       /* the message whose record committed this version */
+    uint64_t home;     /* the row's own message in the table channel, which the
+                          background writer keeps up to date; 0: it has none,
+                          it came in a batch */
+    uint64_t seq;      /* place in the listing, the same for all versions */
+    int64_t at_ms;     /* when it was committed, by the writer's clock */
+    int64_t mtime_ms;  /* what ls shows: at_ms, or what the writer asked for */
+    const char *by;    /* who; interned by the table, lives as long as it */
+    uint64_t file;     /* attachment with the text; 0: text is here */
+    uint64_t holder;   /* the message the text stands in or hangs on: id, unless
+                          that one is lost or its text is known from a copy */
     uint32_t text_len; /* bytes of text with its newline, here or not */
     uint16_t key_len;
     bool deleted; /* a tombstone: no text */
@@ -37,6 +39,16 @@ static inline const char *row_text(const struct row *r)
 {
     return r->has_text ? r->data + r->key_len + 1 : NULL;
 }
+
+/* A row with room for key and text, both copied; text NULL: none here. text
+ * comes without the newline at its end. text_len counts either way (a
+ * tombstone: 0). One reference, everything else zero. */
+struct row *row_new(const char *key, size_t key_len, const char *text,
+                    size_t text_len);
+
+/* The same with a reference of its own, for who must change a field of a row
+ * that others may hold. */
+struct row *row_copy(const struct row *r);
 
 struct row *row_ref(struct row *r);
 void row_unref(struct row *r); /* NULL is fine */

@@ -15,11 +15,17 @@
  * token must ask for this one too. */
 extern const char token_overflow[TOKEN_LEN + 1];
 
-/* field NULL: the key. value as JSON text (strings with quotes). */
+/* value as JSON text (strings with quotes); field as its bytes, not NULL even
+ * where it is empty. field NULL: the key's token, value is the key's bytes.
+ * What is hashed: field, NUL, and "str:" with the string's bytes, "num:" with
+ * json_number_canonical(), "raw:" with true, false or null; for the key: NUL,
+ * "key:" and its bytes. */
 void token_of(const char *field, size_t field_len, const char *value,
               size_t value_len, char out[TOKEN_LEN + 1]);
 
-/* Appends " token" for the key and the scalar members of a row's text, as
+/* The text is a row's, checked before. Where room is short the last token is
+ * token_overflow, which takes room for two to be of use.
+ * Appends " token" for the key and the scalar members of a row's text, as
  * many as fit into room bytes. */
 void tokens_of_row(const char *key, size_t key_len, const char *text,
                    size_t len, size_t room, struct buf *out);
