@@ -1,4 +1,8 @@
-/* What a row of a table must look like. Immutable, counted; pure. */
+/* What a row of a table must look like. Immutable, counted; pure.
+ *
+ * Patterns are POSIX extended regular expressions that must match somewhere in
+ * the string (^ and $ bind them). Numbers are compared by their exact decimal
+ * value. An int is a number written without fraction and exponent. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,29 +13,56 @@
 
 struct schema;
 
+enum schema_type {
+    SCHEMA_ANY,
+    SCHEMA_STR,
+    SCHEMA_INT,
+    SCHEMA_FLOAT,
+    SCHEMA_BOOL,
+    SCHEMA_OBJECT,
+    SCHEMA_ARRAY,
+};
+
 /* As stored and as in .schema.json (INTERFACE section 6). Unknown members,
  * wrong types, a pk that is missing: -EINVAL naming them. */
 int schema_parse(const char *text, size_t len, struct schema **out,
                  struct err *err);
+/* NULL where no field can have this name (empty, not UTF-8). */
 struct schema *schema_new_default(const char *pk);
 struct schema *schema_ref(struct schema *s);
-void schema_unref(struct schema *s);
+void schema_unref(struct schema *s); /* NULL is fine */
 
 /* The text it was made from, ending in a newline. */
 const char *schema_text(const struct schema *s, size_t *len);
 const char *schema_pk(const struct schema *s);
 
+/* How a field's values are read: SCHEMA_ANY where nothing is said. */
+enum schema_type schema_field_type(const struct schema *s, const char *field,
+                                   size_t len);
+
+size_t schema_index_count(const struct schema *s);
+const char *schema_index_at(const struct schema *s, size_t i, bool *unique);
+
+/* 0, or why these bytes cannot be a row's key: -EINVAL (empty), -EILSEQ,
+ * -ENAMETOOLONG (over 1024 bytes). */
+int schema_check_key(const char *key, size_t len, struct err *err);
+
 /* Checks a row's text against JSON's grammar, the key and the schema, and
  * gives the text to store: white space at the end removed, the primary key
  * filled in where it is missing (as string, or as the number the schema's
- * type asks for). key NULL: taken from the text, into *key_out (else
- * untouched). Errors name field, expected and found, or line and column:
- * -EINVAL, -EILSEQ for a key or text that is not UTF-8, -ENAMETOOLONG. */
+ * type asks for), and fields that have a default. key NULL: taken from the
+ * text, into *key_out (else untouched, and may be NULL). Without a type in the
+ * schema the primary key may be a string or a whole number. Errors name field,
+ * expected and found, or line and column: -EINVAL, -EILSEQ for a key or text
+ * that is not UTF-8, -ENAMETOOLONG. out and key_out are appended to, on success
+ * alone. */
 int schema_check(const struct schema *s, const char *key, size_t key_len,
                  const char *text, size_t len, struct buf *out,
                  struct buf *key_out, struct err *err);
 
-/* A row renamed: the text with its primary key changed to the new key. */
+/* A row renamed: the text with its primary key changed to the new key. The
+ * text was checked when it was stored; the key is here: -EINVAL where the
+ * schema does not allow it. */
 int schema_rekey(const struct schema *s, const char *key, size_t key_len,
                  const char *text, size_t len, struct buf *out,
                  struct err *err);
