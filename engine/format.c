@@ -1,0 +1,415 @@
+#include "engine/format.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "engine/base/alloc.h"
+#include "engine/base/buf.h"
+#include "engine/base/map.h"
+#include "engine/base/str.h"
+#include "engine/json.h"
+
+const char *const format_names[] = {
+    [FORMAT_JSON] = "json", [FORMAT_NDJSON] = "ndjson", [FORMAT_CSV] = "csv",
+    [FORMAT_TSV] = "tsv",   [FORMAT_TABLE] = "table",   NULL,
+};
+
+bool format_parse(const char *name, enum format *out)
+{
+    for (int i = 0; format_names[i]; i++) {
+        if (strcmp(format_names[i], name) == 0) {
+            *out = (enum format)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+struct column {
+    size_t index;
+    size_t width; /* TABLE: the widest cell, in characters */
+    size_t len;
+    char name[];
+};
+
+struct span {
+    const char *data;
+    size_t len;
+};
+
+static uint64_t column_hash(const void *item)
+{
+    const struct column *c = item;
+    return hash_bytes(c->name, c->len);
+}
+
+static bool column_has_key(const void *item, const void *key)
+{
+    const struct column *c = item;
+    const struct span *s = key;
+    return c->len == s->len && memcmp(c->name, s->data, s->len) == 0;
+}
+
+static const struct map_type column_map = {column_hash, column_has_key};
+
+struct format_writer {
+    enum format format;
+    bool many;
+    format_out *out;
+    void *arg;
+    size_t rows;
+
+    /* CSV, TSV, TABLE */
+    struct buf texts; /* of all rows, one behind the other */
+    size_t *ends;     /* of each row in texts */
+    size_t ends_cap;
+    struct map by_name; /* -> struct column; names with escapes resolved */
+    struct column **columns;
+    size_t n_columns, columns_cap;
+};
+
+struct format_writer *format_writer_new(enum format format, bool many,
+                                        format_out *out, void *arg)
+{
+    struct format_writer *w = xcalloc(1, sizeof(*w));
+
+    w->format = format;
+    w->many = many;
+    w->out = out;
+    w->arg = arg;
+    w->by_name = MAP_INIT(&column_map);
+    return w;
+}
+
+void format_writer_free(struct format_writer *w)
+{
+    if (!w)
+        return;
+    for (size_t i = 0; i < w->n_columns; i++)
+        free(w->columns[i]);
+    free(w->columns);
+    map_release(&w->by_name);
+    free(w->ends);
+    buf_release(&w->texts);
+    free(w);
+}
+
+static size_t trimmed(const char *json, size_t len)
+{
+    while (len && strchr(" \t\r\n", json[len - 1]))
+        len--;
+    return len;
+}
+
+/* A raw line break cannot stand inside a JSON string, so that each one is
+ * white space between tokens. */
+static void add_line(struct buf *b, const char *json, size_t len)
+{
+    size_t at = b->len;
+
+    buf_add(b, json, len);
+    for (; at < b->len; at++) {
+        if (b->data[at] == '\n' || b->data[at] == '\r')
+            b->data[at] = ' ';
+    }
+}
+
+static struct column *column_of(struct format_writer *w,
+                                const struct json_member *m)
+{
+    AUTO_BUF struct buf name = BUF_INIT;
+
+    json_unescape(m->name, m->name_len, &name);
+    struct span key = {name.data ? name.data : "", name.len};
+    struct column *c =
+        map_get(&w->by_name, hash_bytes(key.data, key.len), &key);
+    if (c)
+        return c;
+
+    c = xmalloc(sizeof(*c) + key.len + 1);
+    *c = (struct column){.index = w->n_columns, .len = key.len};
+    memcpy(c->name, key.data, key.len);
+    c->name[key.len] = 0;
+    map_put(&w->by_name, &key, c);
+    if (w->n_columns == w->columns_cap) {
+        w->columns_cap = w->columns_cap ? w->columns_cap * 2 : 16;
+        w->columns =
+            xrealloc(w->columns, w->columns_cap * sizeof(w->columns[0]));
+    }
+    return w->columns[w->n_columns++] = c;
+}
+
+static void keep_row(struct format_writer *w, const char *json, size_t len)
+{
+    struct json_member m;
+    size_t at = 0;
+
+    while (json_next(json, len, &at, &m))
+        column_of(w, &m);
+
+    buf_add(&w->texts, json, len);
+    if (w->rows == w->ends_cap) {
+        w->ends_cap = w->ends_cap ? w->ends_cap * 2 : 64;
+        w->ends = xrealloc(w->ends, w->ends_cap * sizeof(w->ends[0]));
+    }
+    w->ends[w->rows] = w->texts.len;
+}
+
+int format_row(struct format_writer *w, const char *json, size_t len,
+               struct err *err)
+{
+    AUTO_BUF struct buf b = BUF_INIT;
+
+    len = trimmed(json, len);
+    switch (w->format) {
+    case FORMAT_JSON:
+        if (w->many)
+            buf_addstr(&b, w->rows ? ",\n" : "[\n");
+        buf_add(&b, json, len);
+        if (!w->many)
+            buf_addc(&b, '\n');
+        break;
+    case FORMAT_NDJSON:
+        add_line(&b, json, len);
+        buf_addc(&b, '\n');
+        break;
+    case FORMAT_CSV:
+    case FORMAT_TSV:
+    case FORMAT_TABLE:
+        keep_row(w, json, len);
+        break;
+    }
+    w->rows++;
+    return b.len ? w->out(w->arg, b.data, b.len, err) : 0;
+}
+
+static void add_csv(struct buf *b, const char *s, size_t len, bool string)
+{
+    bool plain = len > 0 || !string;
+
+    for (size_t i = 0; i < len && plain; i++)
+        plain = !strchr(",\"\r\n", s[i]) || s[i] == 0;
+    /* White space at the ends is dropped by many readers of bare fields. */
+    if (len && (s[0] == ' ' || s[len - 1] == ' '))
+        plain = false;
+    if (plain) {
+        buf_add(b, s, len);
+        return;
+    }
+    buf_addc(b, '"');
+    for (size_t i = 0; i < len; i++) {
+        if (s[i] == '"')
+            buf_addc(b, '"');
+        buf_addc(b, s[i]);
+    }
+    buf_addc(b, '"');
+}
+
+static void add_tsv(struct buf *b, const char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        switch (s[i]) {
+        case '\t':
+            buf_addstr(b, "\\t");
+            break;
+        case '\n':
+            buf_addstr(b, "\\n");
+            break;
+        case '\r':
+            buf_addstr(b, "\\r");
+            break;
+        case '\\':
+            buf_addstr(b, "\\\\");
+            break;
+        default:
+            buf_addc(b, s[i]);
+        }
+    }
+}
+
+/* What a row holds must not move the reader's cursor or colour the screen. */
+static void add_visible(struct buf *b, const char *s, size_t len)
+{
+    for (size_t i = 0, n; i < len; i += n) {
+        uint32_t cp;
+
+        n = utf8_decode(s + i, len - i, &cp);
+        if (n == 0) {
+            n = 1;
+            cp = (unsigned char)s[i];
+            buf_printf(b, "\\x%02x", (unsigned)cp);
+        } else if (cp == '\n') {
+            buf_addstr(b, "\\n");
+        } else if (cp == '\t') {
+            buf_addstr(b, "\\t");
+        } else if (cp < 0x20 || (cp >= 0x7f && cp < 0xa0)) {
+            buf_printf(b, "\\u%04x", (unsigned)cp);
+        } else {
+            buf_add(b, s + i, n);
+        }
+    }
+}
+
+static size_t count_chars(const char *s, size_t len)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < len; i++)
+        n += ((unsigned char)s[i] & 0xc0) != 0x80;
+    return n;
+}
+
+/* One cell's text, without padding. */
+static void add_cell(const struct format_writer *w, struct buf *b,
+                     const struct json_member *m)
+{
+    AUTO_BUF struct buf value = BUF_INIT;
+    bool string = m->type == JSON_STRING;
+
+    if (string)
+        json_unescape(m->value, m->value_len, &value);
+    else if (m->type != JSON_NULL)
+        add_line(&value, m->value, m->value_len);
+
+    const char *s = value.data ? value.data : "";
+    switch (w->format) {
+    case FORMAT_CSV:
+        add_csv(b, s, value.len, string);
+        break;
+    case FORMAT_TSV:
+        add_tsv(b, s, value.len);
+        break;
+    default:
+        add_visible(b, s, value.len);
+    }
+}
+
+/* The members of a row in the order of the columns; the ones that are not
+ * there have no value. */
+static void row_cells(struct format_writer *w, size_t row,
+                      struct json_member *cells)
+{
+    size_t start = row ? w->ends[row - 1] : 0;
+    const char *json = w->texts.data + start;
+    size_t len = w->ends[row] - start, at = 0;
+    struct json_member m;
+
+    for (size_t i = 0; i < w->n_columns; i++)
+        cells[i] = (struct json_member){.type = JSON_NULL};
+    while (json_next(json, len, &at, &m))
+        cells[column_of(w, &m)->index] = m;
+}
+
+static void add_padded(const struct format_writer *w, struct buf *b, size_t i,
+                       const struct buf *cell)
+{
+    const struct column *c = w->columns[i];
+    size_t n = count_chars(cell->data ? cell->data : "", cell->len);
+
+    if (i)
+        buf_addstr(b, "  ");
+    buf_add(b, cell->data, cell->len);
+    /* Nothing behind the last column: lines end where their text ends. */
+    for (; i + 1 < w->n_columns && n < c->width; n++)
+        buf_addc(b, ' ');
+}
+
+static void add_separator(const struct format_writer *w, struct buf *b,
+                          size_t i)
+{
+    if (i && w->format == FORMAT_CSV)
+        buf_addc(b, ',');
+    else if (i && w->format == FORMAT_TSV)
+        buf_addc(b, '\t');
+}
+
+static void add_header(const struct format_writer *w, struct buf *b)
+{
+    for (size_t i = 0; i < w->n_columns; i++) {
+        const struct column *c = w->columns[i];
+        AUTO_BUF struct buf cell = BUF_INIT;
+
+        add_separator(w, b, i);
+        if (w->format == FORMAT_CSV) {
+            add_csv(b, c->name, c->len, true);
+        } else if (w->format == FORMAT_TSV) {
+            add_tsv(b, c->name, c->len);
+        } else {
+            add_visible(&cell, c->name, c->len);
+            add_padded(w, b, i, &cell);
+        }
+    }
+    buf_addc(b, '\n');
+}
+
+static void measure(struct format_writer *w, struct json_member *cells)
+{
+    for (size_t i = 0; i < w->n_columns; i++) {
+        AUTO_BUF struct buf cell = BUF_INIT;
+        struct column *c = w->columns[i];
+
+        add_visible(&cell, c->name, c->len);
+        c->width = count_chars(cell.data ? cell.data : "", cell.len);
+    }
+    for (size_t row = 0; row < w->rows; row++) {
+        row_cells(w, row, cells);
+        for (size_t i = 0; i < w->n_columns; i++) {
+            AUTO_BUF struct buf cell = BUF_INIT;
+
+            add_cell(w, &cell, &cells[i]);
+            size_t n = count_chars(cell.data ? cell.data : "", cell.len);
+            if (n > w->columns[i]->width)
+                w->columns[i]->width = n;
+        }
+    }
+}
+
+static void add_row(struct format_writer *w, struct buf *b,
+                    const struct json_member *cells)
+{
+    for (size_t i = 0; i < w->n_columns; i++) {
+        AUTO_BUF struct buf cell = BUF_INIT;
+
+        add_separator(w, b, i);
+        add_cell(w, &cell, &cells[i]);
+        if (w->format == FORMAT_TABLE)
+            add_padded(w, b, i, &cell);
+        else
+            buf_add(b, cell.data, cell.len);
+    }
+    buf_addc(b, '\n');
+}
+
+static int end_columns(struct format_writer *w, struct err *err)
+{
+    struct json_member *cells = xcalloc(w->n_columns, sizeof(*cells));
+    AUTO_BUF struct buf b = BUF_INIT;
+
+    if (w->format == FORMAT_TABLE)
+        measure(w, cells);
+    add_header(w, &b);
+    int r = w->out(w->arg, b.data, b.len, err);
+    for (size_t row = 0; row < w->rows && r >= 0; row++) {
+        buf_reset(&b);
+        row_cells(w, row, cells);
+        add_row(w, &b, cells);
+        r = w->out(w->arg, b.data, b.len, err);
+    }
+    free(cells);
+    return r;
+}
+
+int format_end(struct format_writer *w, struct err *err)
+{
+    switch (w->format) {
+    case FORMAT_JSON:
+        if (!w->many)
+            return 0;
+        return w->rows ? w->out(w->arg, "\n]\n", 3, err)
+                       : w->out(w->arg, "[]\n", 3, err);
+    case FORMAT_NDJSON:
+        return 0;
+    default:
+        return w->rows ? end_columns(w, err) : 0;
+    }
+}
