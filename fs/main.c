@@ -1,0 +1,40 @@
+/* dbcord: what holds for the whole process. */
+#include <errno.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "fs/cli.h"
+
+/* The token is in this process's memory: no core file, and no look into it
+ * by other processes of the same user. */
+static void keep_memory_private(void)
+{
+    struct rlimit none = {0, 0};
+
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0);
+}
+
+int main(int argc, char **argv)
+{
+    setlocale(LC_CTYPE, "");
+    keep_memory_private();
+    /* A reader that goes away is an error of write(), with an exit code. */
+    signal(SIGPIPE, SIG_IGN);
+
+    enum cli_exit code = cli_main(argc, argv);
+
+    /* A full disk behind a redirection shows here at the latest. */
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        if (errno != EPIPE)
+            fprintf(stderr, "dbcord: cannot write the result: %s\n",
+                    strerror(errno));
+        if (code == CLI_OK)
+            code = CLI_FAILED;
+    }
+    return code;
+}
