@@ -618,6 +618,8 @@ static void answered(struct discord *d, struct transfer_answer *a)
     const char *host = errand_is_file(e) ? "the file server" : d->api.host;
 
     e->transfer = NULL;
+    e->result = 0; /* of an earlier attempt or step */
+    e->err = ERR_INIT;
     e->patience_ms -= clock_mono_ms() - e->left_at;
     if (a->curl_code == 0)
         status_read(&s, a->http, a->body.data, a->body.len);
@@ -651,8 +653,6 @@ static void answered(struct discord *d, struct transfer_answer *a)
         deliver(d, e);
         return;
     case ERRAND_STEP:
-        e->result = 0;
-        e->err = ERR_INIT;
         again(d, e, 0);
         return;
     case ERRAND_UNREADABLE:

@@ -3,9 +3,11 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <json-c/json.h>
-#include <stdio.h>
+#include <stdint.h>
 #include <string.h>
 
+#include "engine/base/buf.h"
+#include "engine/base/str.h"
 #include "engine/discord/message.h"
 
 /* Codes that need another errno than their HTTP status gives, or that a
@@ -66,6 +68,24 @@ static const struct known {
     {400001, -ENOSPC, "the server's uploads are limited for now"},
 };
 
+/* One line, cut on a character's border. */
+static void copy_text(char *out, size_t size, const char *s)
+{
+    size_t len = strlen(s), n = 0;
+    uint32_t cp;
+
+    while (n < len) {
+        size_t step = utf8_decode(s + n, len - n, &cp);
+        if (step == 0 || n + step >= size)
+            break;
+        memcpy(out + n, s + n, step);
+        if (cp < 0x20 || cp == 0x7f)
+            out[n] = ' ';
+        n += step;
+    }
+    out[n] = '\0';
+}
+
 /* The first leaf under "errors", with the path to it; depth is bounded by the
  * parser. */
 static bool first_leaf(struct json_object *o, const char *path,
@@ -81,8 +101,10 @@ static bool first_leaf(struct json_object *o, const char *path,
         struct json_object *leaf = json_object_array_get_idx(leaves, 0);
         const char *text = message_text(leaf, "message", NULL);
         const char *code = message_text(leaf, "code", NULL);
-        snprintf(s->detail, sizeof(s->detail), "%.80s%s%.140s", path,
-                 *path ? ": " : "", text ? text : "not valid");
+        AUTO_BUF struct buf all = BUF_INIT;
+        buf_printf(&all, "%s%s%s", path, *path ? ": " : "",
+                   text ? text : "not valid");
+        copy_text(s->detail, sizeof(s->detail), all.data);
         s->parent_full =
             code && strcmp(code, "CHANNEL_PARENT_MAX_CHANNELS") == 0;
         return true;
@@ -90,19 +112,13 @@ static bool first_leaf(struct json_object *o, const char *path,
     json_object_object_foreach(o, key, value)
     {
         char longer[100];
-        snprintf(longer, sizeof(longer), "%.60s%s%.30s", path, *path ? "." : "",
-                 key);
+        AUTO_BUF struct buf all = BUF_INIT;
+        buf_printf(&all, "%s%s%s", path, *path ? "." : "", key);
+        copy_text(longer, sizeof(longer), all.data);
         if (first_leaf(value, longer, s))
             return true;
     }
     return false;
-}
-
-static void one_line(char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = ' ';
 }
 
 void status_read(struct status *s, long http, const char *body, size_t len)
@@ -116,7 +132,7 @@ void status_read(struct status *s, long http, const char *body, size_t len)
         int64_t code = message_int(o, "code", 0);
         s->json = text != NULL;
         s->code = code > 0 && code < 1000000000 ? (int)code : 0;
-        snprintf(s->message, sizeof(s->message), "%s", text ? text : "");
+        copy_text(s->message, sizeof(s->message), text ? text : "");
         if (json_object_object_get_ex(o, "retry_after", &v) &&
             (json_object_is_type(v, json_type_double) ||
              json_object_is_type(v, json_type_int)))
@@ -130,8 +146,6 @@ void status_read(struct status *s, long http, const char *body, size_t len)
             first_leaf(v, "", s);
     }
     json_object_put(o);
-    one_line(s->message);
-    one_line(s->detail);
 }
 
 static int by_http(const struct status *s, const char **advice)
@@ -164,7 +178,7 @@ static int by_http(const struct status *s, const char **advice)
         *advice = "the address answered with a redirect, and the token is "
                   "sent nowhere else; check DBCORD_API_URL";
     else if (s->http >= 500)
-        *advice = "Discord failed, and again when asked again; try later";
+        *advice = "Discord failed to answer; try later";
     else
         *advice = "Discord gave an answer that makes no sense here";
     return -EIO;
