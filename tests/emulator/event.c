@@ -14,6 +14,7 @@
 #include "tests/emulator/guild.h"
 #include "tests/emulator/message.h"
 #include "tests/emulator/perm.h"
+#include "tests/emulator/search.h"
 #include "tests/emulator/user.h"
 
 #define INTENT_DIRECT_MESSAGE_REACTIONS (1u << 13)
@@ -154,6 +155,7 @@ void event_dispatch(struct emulator *e, const char *type, uint64_t guild_id,
     };
     json_object *blank = NULL;
 
+    search_note(e, type, guild_id, payload);
     if (!e->gateway)
         return;
     /* Of itself the bot hears without being allowed to watch members. */
