@@ -858,20 +858,24 @@ static void prune_pending(struct fold *f, struct track *t,
 enum fold_result fold_checkpoint(struct fold *f, const struct record *r,
                                  struct fold_change *change)
 {
-    struct track *t = track_find(f, r->key, r->key_len);
-    const struct row *head = head_of(f, r->key, r->key_len);
-
     *change = (struct fold_change){0};
-    if ((head && head->version >= r->version) ||
-        (r->verb != RECORD_DELETE && !r->text && !r->file))
+    if (r->verb != RECORD_DELETE && !r->text && !r->file)
         return FOLD_KNOWN;
-    if (!t && !head) {
+
+    struct track *t = track_find(f, r->key, r->key_len);
+    if (!t && !head_of(f, r->key, r->key_len)) {
         advance(f, NULL, row_of(f, r), change);
         return FOLD_APPLIED;
     }
-
-    /* Records came before their snapshot. The chain begins anew with it. */
     t = track_need(f, r->key, r->key_len);
+    if (chain_at(t, r->version) == r->id ||
+        (!is_whole(t) && r->version < t->first)) {
+        track_trim(f, t);
+        return FOLD_KNOWN;
+    }
+
+    /* Records came before their snapshot; what they made of the key is older
+     * than it or void. The chain begins anew. */
     prune_pending(f, t, r);
     t->n_chain = 0;
     advance(f, t, row_of(f, r), change);
@@ -891,6 +895,12 @@ struct row *fold_find(struct fold *f, const char *key, size_t key_len)
 {
     struct row *r = head_of(f, key, key_len);
     return is_there(r) ? r : NULL;
+}
+
+uint64_t fold_base(const struct fold *f, const char *key, size_t key_len)
+{
+    const struct track *t = track_find(f, key, key_len);
+    return t && t->n_chain > 1 ? t->chain[t->n_chain - 2] : 0;
 }
 
 size_t fold_count(const struct fold *f)

@@ -79,6 +79,9 @@ struct row *fold_at_home(struct fold *f, uint64_t home);
 struct row *fold_find(struct fold *f, const char *key, size_t key_len);
 struct row *fold_head(struct fold *f, const char *key, size_t key_len);
 
+/* The base of the key's head; 0 too where a snapshot does not tell it. */
+uint64_t fold_base(const struct fold *f, const char *key, size_t key_len);
+
 size_t fold_count(const struct fold *f);   /* rows that are there */
 uint64_t fold_bytes(const struct fold *f); /* of their texts */
 

@@ -15,24 +15,23 @@ static bool is_control(uint32_t cp)
 int name_check(const char *what, const char *name, size_t len, struct err *err)
 {
     if (len == 0)
-        return err_set(err, -EINVAL, "the name of a %s may not be empty", what);
+        return err_set(err, -EINVAL, "the %s's name may not be empty", what);
     if (len > NAME_MAX_LEN)
         return err_set(err, -EINVAL,
-                       "the name of a %s may have %d bytes; this one has %zu",
+                       "the %s's name may have %d bytes; this one has %zu",
                        what, NAME_MAX_LEN, len);
     if ((len == 1 && name[0] == '.') ||
         (len == 2 && name[0] == '.' && name[1] == '.'))
-        return err_set(err, -EINVAL, "'.' and '..' are no names for a %s",
+        return err_set(err, -EINVAL, "'.' and '..' are no name for the %s",
                        what);
     for (size_t i = 0; i < len;) {
         uint32_t cp;
         size_t n = utf8_decode(name + i, len - i, &cp);
         if (n == 0)
-            return err_set(err, -EINVAL, "the name of a %s must be UTF-8",
-                           what);
+            return err_set(err, -EINVAL, "the %s's name must be UTF-8", what);
         if (cp == '/' || is_control(cp))
             return err_set(err, -EINVAL,
-                           "the name of a %s may have no '/' and no control "
+                           "the %s's name may have no '/' and no control "
                            "characters",
                            what);
         i += n;
