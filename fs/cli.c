@@ -21,33 +21,6 @@ const struct cli_local *cli_local_find(const char *name)
     return NULL;
 }
 
-enum cli_exit cli_exit_code(int r)
-{
-    switch (-r) {
-    case 0:
-        return CLI_OK;
-    case ENOENT:
-        return CLI_NOT_FOUND;
-    case EINVAL: /* what the engine refuses: JSON, schema, a key that differs */
-    case EEXIST:
-    case ESTALE:
-    case EILSEQ:
-    case ENAMETOOLONG:
-        return CLI_REFUSED;
-    case EPERM:
-    case EACCES:
-    case ENOSPC:
-    case EDQUOT:
-    case ETIMEDOUT:
-    case ENETUNREACH:
-    case EAGAIN:
-    case EIO:
-        return CLI_DISCORD;
-    default:
-        return CLI_FAILED;
-    }
-}
-
 enum cli_exit cli_fail(int r, const struct err *err)
 {
     fprintf(stderr, "dbcord: %s\n", err_text(err, r));

@@ -17,9 +17,6 @@ enum cli_exit {
     CLI_DISCORD = 5, /* not reachable, or refused by it */
 };
 
-/* The one place where an errno becomes an exit code. */
-enum cli_exit cli_exit_code(int r);
-
 /* What may stand before the command or behind it. */
 struct cli_common {
     const char *env_file; /* --env-file; borrowed from argv */
@@ -57,6 +54,9 @@ enum cli_exit cli_usage_error(const char *command, const struct err *err);
 
 /* --- cli_args.c: what was typed --------------------------------------------
  */
+
+/* The one place where an errno becomes an exit code. */
+enum cli_exit cli_exit_code(int r);
 
 /* A command's name as typed here: '-' for '_'. For free(). */
 char *cli_name(const char *name);

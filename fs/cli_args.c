@@ -1,4 +1,5 @@
-/* Options and positional arguments, told apart by the command's own table. */
+/* Options and positional arguments, told apart by the command's own table;
+ * names and codes as a shell wants them. No I/O. */
 #include "fs/cli.h"
 
 #include <assert.h>
@@ -8,6 +9,33 @@
 #include "engine/base/alloc.h"
 #include "engine/base/str.h"
 #include "fs/suggest.h"
+
+enum cli_exit cli_exit_code(int r)
+{
+    switch (-r) {
+    case 0:
+        return CLI_OK;
+    case ENOENT:
+        return CLI_NOT_FOUND;
+    case EINVAL: /* what the engine refuses: JSON, schema, a key that differs */
+    case EEXIST:
+    case ESTALE:
+    case EILSEQ:
+    case ENAMETOOLONG:
+        return CLI_REFUSED;
+    case EPERM:
+    case EACCES:
+    case ENOSPC:
+    case EDQUOT:
+    case ETIMEDOUT:
+    case ENETUNREACH:
+    case EAGAIN:
+    case EIO:
+        return CLI_DISCORD;
+    default:
+        return CLI_FAILED;
+    }
+}
 
 char *cli_name(const char *name)
 {
