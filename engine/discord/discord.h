@@ -81,6 +81,9 @@ void discord_channel_rights(struct discord *d, uint64_t guild,
 /* Again for a channel noted before, after roles have changed. */
 void discord_channel_rights_again(struct discord *d, struct remote_channel *c);
 
+/* Fills permissions and max_file of the guild by what is known. */
+void discord_guild_rights(struct discord *d, struct remote_guild *g);
+
 /* Lets the store learn from a gateway event ("GUILD_CREATE", "GUILD_ROLE_*",
  * "GUILD_MEMBER_UPDATE", …) what it would else have to ask for. True: rights
  * may have changed. */

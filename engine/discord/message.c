@@ -75,6 +75,12 @@ static uint64_t id_of(struct json_object *v)
     return id;
 }
 
+bool message_id_of(struct json_object *v, uint64_t *id)
+{
+    *id = id_of(v);
+    return *id != 0;
+}
+
 uint64_t message_id(struct json_object *o, const char *name)
 {
     struct json_object *v = NULL;

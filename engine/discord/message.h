@@ -20,6 +20,9 @@ struct json_object *message_json(const char *data, size_t len);
  * some. 0 where there is none or it is null. */
 uint64_t message_id(struct json_object *o, const char *member);
 
+/* A value as an id; false if it is none. */
+bool message_id_of(struct json_object *v, uint64_t *id);
+
 /* A string member, or NULL; len may be NULL. */
 const char *message_text(struct json_object *o, const char *member,
                          size_t *len);

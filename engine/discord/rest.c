@@ -1038,6 +1038,12 @@ void discord_channel_rights_again(struct discord *d, struct remote_channel *c)
     facts_rights(d->facts, c);
 }
 
+void discord_guild_rights(struct discord *d, struct remote_guild *g)
+{
+    g->permissions = facts_guild_bits(d->facts, g->id);
+    g->max_file = facts_max_file(d->facts, g->id, 0);
+}
+
 bool discord_note_event(struct discord *d, const char *type,
                         struct json_object *data)
 {
