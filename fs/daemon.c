@@ -17,12 +17,19 @@ int daemon_fork(struct daemon *d, struct err *err)
     if (pipe2(ends, O_CLOEXEC) < 0)
         return err_set(err, -errno, "cannot make a pipe: %s", strerror(errno));
 
+    sigset_t passed_on;
+    sigemptyset(&passed_on);
+    sigaddset(&passed_on, SIGINT);
+    sigaddset(&passed_on, SIGTERM);
+    sigprocmask(SIG_BLOCK, &passed_on, &d->mask);
+
     /* Or both would print what is in the buffers. */
     fflush(NULL);
     pid_t pid = fork();
     if (pid < 0) {
         int r = err_set(err, -errno, "cannot go into the background: %s",
                         strerror(errno));
+        sigprocmask(SIG_SETMASK, &d->mask, NULL);
         close(ends[0]);
         close(ends[1]);
         return r;
@@ -35,6 +42,7 @@ int daemon_fork(struct daemon *d, struct err *err)
         int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
         setsid();
+        sigprocmask(SIG_SETMASK, &d->mask, NULL);
         if (null >= 0)
             dup2(null, STDIN_FILENO);
         if (null > STDERR_FILENO)
@@ -96,6 +104,7 @@ int daemon_wait(struct daemon *d, struct err *err)
     child = d->pid;
     sigaction(SIGINT, &pass, &old_int);
     sigaction(SIGTERM, &pass, &old_term);
+    sigprocmask(SIG_SETMASK, &d->mask, NULL);
     size_t n = read_report(d->pipe, report, sizeof(report) - 1);
     close(d->pipe);
 

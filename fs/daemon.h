@@ -4,13 +4,16 @@
  * The fork comes before the first thread: a fork takes no threads along. */
 #pragma once
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include "engine/base/err.h"
 
 struct daemon {
-    int pipe;  /* parent: to read from; child: to write to */
-    pid_t pid; /* parent: the child; child: 0 */
+    int pipe;      /* parent: to read from; child: to write to */
+    pid_t pid;     /* parent: the child; child: 0 */
+    sigset_t mask; /* the caller's; the parent holds signals back from the fork
+                      until daemon_wait() knows what to do with them */
 };
 
 /* d->pid tells who returns. */
