@@ -44,8 +44,8 @@ static const struct command_option options[] = {
 const struct command command_init = {
     .name = "init",
     .summary = "Make a database: a category with a catalog of its tables",
-    .details = "Makes the category dbcord-<database> and its catalog channel. "
-               "Nothing happens where they are there already.",
+    .details = "Makes a category and in it the catalog's channel. Nothing "
+               "happens where they are there already.",
     .example = "prod",
     COMMAND_OPTIONS(options),
     .writes = true,
