@@ -207,6 +207,7 @@ static json_object *ready_json(struct emulator *e, struct session *s)
     json_object *d = json_object_new_object();
     json_object *app = json_object_new_object();
     json_object *shard = json_object_new_array();
+    char url[GATEWAY_URL_SIZE];
     int id, count;
 
     session_shard(s, &id, &count);
@@ -223,7 +224,7 @@ static json_object *ready_json(struct emulator *e, struct session *s)
     json_object_object_add(d, "session_id",
                            json_object_new_string(session_id(s)));
     json_object_object_add(d, "resume_gateway_url",
-                           json_object_new_string(emulator_ws_base(e)));
+                           json_object_new_string(gateway_url(e, url)));
     add_empty(d, "relationships");
     add_empty(d, "private_channels");
     add_empty(d, "presences");

@@ -321,12 +321,19 @@ int gateway_callback(struct lws *wsi, enum lws_callback_reasons reason,
 
 /* --- routes --- */
 
+const char *gateway_url(const struct emulator *e, char out[GATEWAY_URL_SIZE])
+{
+    snprintf(out, GATEWAY_URL_SIZE, "%s/gateway", emulator_ws_base(e));
+    return out;
+}
+
 static void get_gateway(struct call *c)
 {
     json_object *o = json_object_new_object();
+    char url[GATEWAY_URL_SIZE];
 
     json_object_object_add(o, "url",
-                           json_object_new_string(emulator_ws_base(c->e)));
+                           json_object_new_string(gateway_url(c->e, url)));
     call_json(c, 200, o);
 }
 
@@ -334,6 +341,7 @@ static void get_gateway_bot(struct call *c)
 {
     json_object *o = json_object_new_object();
     json_object *limit = json_object_new_object();
+    char url[GATEWAY_URL_SIZE];
     int64_t reset;
     int left =
         session_pool_remaining(c->e->gateway->pool, emulator_now(c->e), &reset);
@@ -344,7 +352,7 @@ static void get_gateway_bot(struct call *c)
     json_object_object_add(limit, "reset_after", json_object_new_int64(reset));
     json_object_object_add(limit, "max_concurrency", json_object_new_int(1));
     json_object_object_add(o, "url",
-                           json_object_new_string(emulator_ws_base(c->e)));
+                           json_object_new_string(gateway_url(c->e, url)));
     json_object_object_add(o, "session_start_limit", limit);
     json_object_object_add(o, "shards", json_object_new_int(1));
     call_json(c, 200, o);

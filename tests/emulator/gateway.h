@@ -9,6 +9,10 @@ struct call;
 struct emulator;
 struct json_object;
 
+/* Where sessions connect. */
+#define GATEWAY_URL_SIZE 96
+const char *gateway_url(const struct emulator *e, char out[GATEWAY_URL_SIZE]);
+
 /* Publishes at the emulator's time; how many sessions got it. */
 int gateway_publish(struct emulator *e, const struct session_event *ev);
 
