@@ -481,11 +481,12 @@ static void connect_to(struct gateway *gw, const char *base, int64_t now,
                        struct gateway_todo *todo)
 {
     size_t n = strcspn(base, "?#");
+    const char *host = strstr(base, "://");
+    const char *path = host ? strchr(host + 3, '/') : NULL;
 
-    while (n > 0 && base[n - 1] == '/')
-        n--;
     snprintf(gw->url, sizeof(gw->url),
-             "%.*s/?v=10&encoding=json&compress=zlib-stream", (int)n, base);
+             "%.*s%s?v=10&encoding=json&compress=zlib-stream", (int)n, base,
+             path && path < base + n ? "" : "/");
     gw->state = OPENING;
     gw->at = now + OPEN_TIMEOUT_MS;
     todo->connect = true;

@@ -172,6 +172,22 @@ static void it_asks_connects_and_identifies(void **state)
     assert_string_equal(w->todo.type, "READY");
 }
 
+static void address_keeps_its_path(void **state)
+{
+    struct world *w = *state;
+    struct discord_gateway a = {
+        .url = "ws://127.0.0.1:81/gateway?x=1",
+        .identifies_left = 1000,
+    };
+
+    step(w, (struct gateway_event){.kind = GATEWAY_TIME});
+    step(w, (struct gateway_event){.kind = GATEWAY_ADDRESS, .address = &a});
+    sleep_on(w);
+    assert_string_equal(
+        gateway_url(w->gw),
+        "ws://127.0.0.1:81/gateway?v=10&encoding=json&compress=zlib-stream");
+}
+
 static void heartbeats_carry_the_last_number(void **state)
 {
     struct world *w = *state;
@@ -554,6 +570,7 @@ int main(void)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         CASE(it_asks_connects_and_identifies),
+        CASE(address_keeps_its_path),
         CASE(heartbeats_carry_the_last_number),
         CASE(first_beats_are_spread),
         CASE(a_beat_that_is_asked_for_is_sent_at_once),
