@@ -66,14 +66,23 @@ static bool is_unsafe(uint32_t cp)
  * use comes back as :name:. */
 static bool is_emoji(const char *s, size_t len)
 {
-    size_t i = 1;
+    size_t i = 1, colons = 0;
 
     if (i < len && s[i] == 'a')
         i++;
-    if (i >= len || s[i] != ':')
-        return false;
-    const char *end = memchr(s + i, '>', len - i);
-    return end && end[-1] >= '0' && end[-1] <= '9';
+    for (; i < len; i++) {
+        char c = s[i];
+        bool digit = c >= '0' && c <= '9';
+        if (c == '>')
+            return colons == 2;
+        if (c == ':')
+            colons++;
+        else if (colons == 0 ||
+                 (!digit && (colons > 1 || (c != '_' && ((c | 0x20) < 'a' ||
+                                                         (c | 0x20) > 'z')))))
+            return false;
+    }
+    return false;
 }
 
 bool text_survives_transit(const char *text, size_t len)
@@ -409,14 +418,15 @@ static void add_file_name(struct buf *b, const struct record *r)
 
 /* Which of the texts a form carries, and how. */
 struct form {
-    const char *file_name; /* for the one text that goes into a file */
-    bool leave_out;        /* texts that may be elsewhere */
+    const struct record *in_file; /* the one whose text goes into a file … */
+    const char *file_name;        /* … of this name */
+    bool leave_out;               /* texts that may be elsewhere */
 };
 
 static bool text_is_inline(const struct record *r, const struct form *f)
 {
     return r->verb != RECORD_DELETE && r->text && !r->kept_file &&
-           !f->file_name && !(f->leave_out && r->elsewhere);
+           f->in_file != r && !(f->leave_out && r->elsewhere);
 }
 
 /* The records as content, with the find line where there is one. False: it
@@ -431,7 +441,7 @@ static bool try_content(const struct message_builder *mb, const struct form *f,
     for (size_t i = 0; i < mb->n; i++) {
         const struct record *r = &mb->list[i];
         bool here = text_is_inline(r, f);
-        bool in_file = r->kept_file || (f->file_name && r->text);
+        bool in_file = r->kept_file || f->in_file == r;
         bool out = r->verb != RECORD_DELETE && !here && !in_file;
         if (out && !r->elsewhere)
             return false;
@@ -596,20 +606,26 @@ int message_finish(struct message_builder *b, uint64_t max_file,
     draft->n_files = 0;
 
     struct form all_here = {0}, leave_out = {.leave_out = true};
-    if (b->n <= REMOTE_CONTENT_MAX / 100 &&
-        (try_content(b, &all_here, &draft->content) ||
-         try_content(b, &leave_out, &draft->content)))
+    bool may_fit = !b->as_file && b->n <= REMOTE_CONTENT_MAX / 100;
+    if (may_fit && (try_content(b, &all_here, &draft->content) ||
+                    try_content(b, &leave_out, &draft->content)))
         return 0;
 
-    const struct record *only = &b->list[0];
-    if (b->n == 1 && only->text) {
-        if (only->text_len > max_file)
-            return too_big(err, only->text_len, max_file);
+    const struct record *longest = NULL;
+    for (size_t i = 0; may_fit && i < b->n; i++) {
+        const struct record *r = &b->list[i];
+        if (r->text && !r->kept_file &&
+            (!longest || r->text_len > longest->text_len))
+            longest = r;
+    }
+    if (longest) {
+        if (longest->text_len > max_file)
+            return too_big(err, longest->text_len, max_file);
         AUTO_BUF struct buf name = BUF_INIT;
-        add_file_name(&name, only);
-        struct form in_file = {.file_name = name.data};
+        add_file_name(&name, longest);
+        struct form in_file = {.in_file = longest, .file_name = name.data};
         if (try_content(b, &in_file, &draft->content)) {
-            buf_add(storage, only->text, only->text_len);
+            buf_add(storage, longest->text, longest->text_len);
             set_file(draft, storage, name.data, "application/json");
             return 0;
         }

@@ -142,6 +142,7 @@ struct message_builder {
     struct record *list;
     size_t n, cap;
     bool find_tokens; /* add a find line for puts that stand alone */
+    bool as_file;     /* nothing in the content: the store has changed it */
 };
 void message_builder_release(struct message_builder *b);
 void message_add(struct message_builder *b, const struct record *r);
@@ -151,8 +152,9 @@ void message_add(struct message_builder *b, const struct record *r);
 size_t record_batch_len(const struct record *r);
 
 /* Fills the draft: inline where all fits REMOTE_CONTENT_MAX and every byte is
- * safe in transit; else texts that may be `elsewhere` are left out; else a
- * single text as the file "<key made safe>.json"; else all as "batch.ndjson".
+ * safe in transit; else texts that may be `elsewhere` are left out; else the
+ * longest text as the file "<key made safe>.json" and the others inline; else
+ * all as "batch.ndjson".
  * storage owns the files' bytes and must live as long as the draft. -EFBIG
  * above max_file, or where a kept_file's message has no room for its lines
  * (keys of several hundred characters: such a row has no home, see

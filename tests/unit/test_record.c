@@ -292,8 +292,10 @@ static void a_big_text_is_a_file_named_after_its_key(void **state)
 static void what_would_not_survive_is_a_file(void **state)
 {
     static const char *const texts[] = {
-        "{\"a\":\"\u200b\"}", "{\"a\":\"\x7f\"}",       "{\r\n\"a\":1}",
-        "{\"a\":\"\ue000\"}", "{\"a\":\"\U000e0041\"}", "{\"a\":\"<:x:12>\"}",
+        "{\"a\":\"\u200b\"}",     "{\"a\":\"\x7f\"}",
+        "{\r\n\"a\":1}",          "{\"a\":\"\ue000\"}",
+        "{\"a\":\"\U000e0041\"}", "{\"a\":\"<:x:12>\"}",
+        "{\"a\":\"<a:Y_1:3>\"}",
     };
     (void)state;
 
@@ -305,7 +307,7 @@ static void what_would_not_survive_is_a_file(void **state)
         assert_int_equal(p.draft.n_files, 1);
         release(&p);
     }
-    const char *fine = "{\"a\":\"\u00fc\u4e2d\U0001f600 <b>\"}";
+    const char *fine = "{\"a\":\"\u00fc\u4e2d\U0001f600 <b> <:x> <a:b:c>\"}";
     assert_true(text_survives_transit(fine, strlen(fine)));
     assert_true(text_survives_transit("\t\n", 2));
     assert_false(text_survives_transit("\xff", 1));
@@ -555,6 +557,44 @@ static void a_home_keeps_the_file_of_an_old_version(void **state)
     release(&first);
 }
 
+/* The big text is the message's file, the version it replaces stands beside. */
+static void a_big_update_still_carries_what_it_replaces(void **state)
+{
+    struct post p = {0};
+    char *text = big_text(4000);
+    struct record r[] = {
+        put("u_1", 2, 1290, text),
+        copy_of(put("u_1", 1, 0, "{\"id\":\"u_1\"}"), RECORD_WAS, 1290),
+    };
+    (void)state;
+
+    message_add(&p.builder, &r[0]);
+    message_add(&p.builder, &r[1]);
+    round_trip(&p, 1300);
+    assert_string_equal(p.draft.files[0].name, "u-1.json");
+    assert_record(&p.found.list[0], &r[0], 1300);
+    assert_record(&p.found.list[1], &r[1], 1300);
+    assert_int_equal(p.found.list[0].file, 900);
+    assert_non_null(p.found.list[1].text);
+    free(text);
+    release(&p);
+}
+
+/* The store gave back something else than it was sent. */
+static void a_message_can_be_kept_out_of_the_content(void **state)
+{
+    struct post p = {.builder = {.as_file = true, .find_tokens = true}};
+    struct record r = put("u_1", 1, 0, "{}");
+    (void)state;
+
+    message_add(&p.builder, &r);
+    round_trip(&p, 1300);
+    assert_string_equal(p.draft.files[0].name, "batch.ndjson");
+    assert_null(strstr(p.draft.content.data, "u_1"));
+    assert_record(&p.found.list[0], &r, 1300);
+    release(&p);
+}
+
 static void a_file_above_the_limit_is_refused(void **state)
 {
     struct post p = {0};
@@ -704,6 +744,8 @@ int main(void)
         cmocka_unit_test(a_home_shows_the_newest_version),
         cmocka_unit_test(a_home_points_at_a_text_too_big_for_it),
         cmocka_unit_test(a_home_keeps_the_file_of_an_old_version),
+        cmocka_unit_test(a_big_update_still_carries_what_it_replaces),
+        cmocka_unit_test(a_message_can_be_kept_out_of_the_content),
         cmocka_unit_test(a_file_above_the_limit_is_refused),
         cmocka_unit_test(other_messages_are_left_alone),
         cmocka_unit_test(damage_is_noticed),
