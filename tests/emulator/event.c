@@ -148,9 +148,12 @@ void event_dispatch(struct emulator *e, const char *type, uint64_t guild_id,
                     uint64_t channel_id, json_object *payload)
 {
     const struct kind *k = kind_of(type);
+    /* What one person alone sees is told as a direct message: its payload
+     * names no guild. */
+    bool direct = k->direct && !json_object_object_get(payload, "guild_id");
     struct session_event ev = {
         .type = type,
-        .intents = guild_id ? k->in_guild : k->direct,
+        .intents = direct ? k->direct : k->in_guild,
         .guild_id = guild_id,
     };
     json_object *blank = NULL;
@@ -162,7 +165,7 @@ void event_dispatch(struct emulator *e, const char *type, uint64_t guild_id,
     if (k->in_guild == INTENT_GUILD_MEMBERS && is_self(e, payload))
         ev.intents = 0;
 
-    bool seen = !k->needs_view || !guild_id || bot_sees(e, channel_id);
+    bool seen = !k->needs_view || direct || bot_sees(e, channel_id);
     if (seen && gateway_anybody(e, ev.intents)) {
         ev.data = text_of(payload);
         if (k->has_content &&

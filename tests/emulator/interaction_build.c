@@ -255,6 +255,7 @@ static uint64_t resolve_file(struct build *b, json_object *said)
     AUTO_BUF struct buf bytes = BUF_INIT;
     const char *name = text_at(said, "filename");
     const char *packed = text_at(said, "base64");
+    const char *type = text_at(said, "content_type");
     json_object *plain = json_object_object_get(said, "content");
     struct interaction *it = b->it;
 
@@ -272,7 +273,8 @@ static uint64_t resolve_file(struct build *b, json_object *said)
 
     it->files = xrealloc(it->files, (it->file_count + 1) * sizeof(*it->files));
     struct attachment *a = &it->files[it->file_count++];
-    *a = attachment_new(b->c->e, b->ch, name, text_at(said, "content_type"),
+    *a = attachment_new(b->c->e, b->ch, name,
+                        type ? type : "application/octet-stream",
                         bytes.data ? bytes.data : "", bytes.len);
     resolve(b, "attachments", a->id,
             attachment_json(b->c->e, b->ch->id, a, true));

@@ -1,0 +1,35 @@
+// Every case of this directory, each group with an emulator of its own.
+import { startEmulator } from './emulator.mjs';
+import { runCases } from './harness.mjs';
+import { discordjsCases } from './discordjs.mjs';
+import { gatewayCases } from './gateway.mjs';
+
+let passed = 0, failed = 0;
+
+async function group(name, cases, options) {
+    console.log(`# ${name}`);
+    const r = await runCases(cases, options);
+    passed += r.passed;
+    failed += r.failed;
+}
+
+async function stop(emulator) {
+    const code = await emulator.stop();
+    if (code === 0)
+        return;
+    failed++;
+    console.log(`FAIL the emulator ended with ${code}`);
+}
+
+let emulator = await startEmulator();
+const { cases, end } = discordjsCases(emulator);
+await group('discord.js', cases, { stopAtFirst: true });
+await end();
+await stop(emulator);
+
+emulator = await startEmulator();
+await group('gateway', gatewayCases(emulator), { stopAtFirst: true });
+await stop(emulator);
+
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed ? 1 : 0);
