@@ -41,14 +41,14 @@ struct dead {
 };
 
 struct track {
-    char *key;
     uint32_t first; /* version of chain[0] */
-    uint16_t key_len;
     uint32_t n_chain, n_pending, n_dead, n_claims;
     uint64_t *chain;         /* capacities follow from the numbers: grown() */
     struct pending *pending; /* by version */
     struct dead *dead;       /* by version, then id */
     struct claim *claims;    /* by home */
+    uint16_t key_len;
+    char key[];
 };
 
 struct name {
@@ -149,7 +149,6 @@ static void track_free(struct track *t)
     free(t->chain);
     free(t->dead);
     free(t->claims);
-    free(t->key);
     free(t);
 }
 
@@ -398,8 +397,7 @@ static struct track *track_need(struct fold *f, const char *key, size_t len)
     if (t)
         return t;
 
-    t = xcalloc(1, sizeof(*t));
-    t->key = xmalloc(len);
+    t = xcalloc(1, sizeof(*t) + len);
     memcpy(t->key, key, len);
     t->key_len = (uint16_t)len;
     struct key k = {t->key, len};
