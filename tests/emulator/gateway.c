@@ -9,16 +9,19 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include <json-c/json.h>
 #include <libwebsockets.h>
 #include <zlib.h>
 
 #include "engine/base/alloc.h"
+#include "engine/base/digest.h"
 #include "tests/emulator/emulator.h"
 #include "tests/emulator/error.h"
 #include "tests/emulator/http.h"
 #include "tests/emulator/modules.h"
+#include "tests/emulator/record.h"
 #include "tests/emulator/route.h"
 #include "tests/emulator/user.h"
 
@@ -93,6 +96,21 @@ static void host_wake(void *arg, void *link_user)
     lws_callback_on_writable(k->wsi);
 }
 
+/* Too many sessions in a day cost the token: a new one is made, which only the
+ * portal would show. */
+static void host_revoke(void *arg)
+{
+    struct emulator *e = arg;
+    unsigned char secret[32];
+
+    if (getrandom(secret, sizeof(secret), 0) != (ssize_t)sizeof(secret))
+        abort();
+    free(e->token);
+    e->token = xmalloc(2 * sizeof(secret) + 1);
+    hex_of(secret, sizeof(secret), e->token);
+    record_application(e);
+}
+
 /* The portal's switches, as they are now. */
 static void refresh_allowed(struct emulator *e)
 {
@@ -115,6 +133,7 @@ void gateway_open(struct emulator *e)
         .welcome = host_welcome,
         .request = host_request,
         .wake = host_wake,
+        .revoke = host_revoke,
     };
 
     e->gateway = xcalloc(1, sizeof(*e->gateway));
@@ -327,35 +346,10 @@ const char *gateway_url(const struct emulator *e, char out[GATEWAY_URL_SIZE])
     return out;
 }
 
-static void get_gateway(struct call *c)
+int gateway_identifies_left(struct emulator *e, int64_t *reset_after_ms)
 {
-    json_object *o = json_object_new_object();
-    char url[GATEWAY_URL_SIZE];
-
-    json_object_object_add(o, "url",
-                           json_object_new_string(gateway_url(c->e, url)));
-    call_json(c, 200, o);
-}
-
-static void get_gateway_bot(struct call *c)
-{
-    json_object *o = json_object_new_object();
-    json_object *limit = json_object_new_object();
-    char url[GATEWAY_URL_SIZE];
-    int64_t reset;
-    int left =
-        session_pool_remaining(c->e->gateway->pool, emulator_now(c->e), &reset);
-
-    json_object_object_add(limit, "total",
-                           json_object_new_int(SESSION_IDENTIFIES_A_DAY));
-    json_object_object_add(limit, "remaining", json_object_new_int(left));
-    json_object_object_add(limit, "reset_after", json_object_new_int64(reset));
-    json_object_object_add(limit, "max_concurrency", json_object_new_int(1));
-    json_object_object_add(o, "url",
-                           json_object_new_string(gateway_url(c->e, url)));
-    json_object_object_add(o, "session_start_limit", limit);
-    json_object_object_add(o, "shards", json_object_new_int(1));
-    call_json(c, 200, o);
+    return session_pool_remaining(e->gateway->pool, emulator_now(e),
+                                  reset_after_ms);
 }
 
 json_object *control_object(struct call *c)
@@ -436,11 +430,7 @@ static void post_control(struct call *c)
     answer_state(c);
 }
 
-static const struct bucket gateway_bot_bucket = {"gateway-bot", 2, 5000, true};
-
 const struct route gateway_routes[] = {
-    {"GET", "/gateway", get_gateway, NULL, NULL, ROUTE_NO_AUTH},
-    {"GET", "/gateway/bot", get_gateway_bot, &gateway_bot_bucket, NULL, 0},
     {"GET", "/emulator/gateway", answer_state, NULL, NULL, ROUTE_CONTROL},
     {"POST", "/emulator/gateway", post_control, NULL, NULL, ROUTE_CONTROL},
     {NULL},

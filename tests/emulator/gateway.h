@@ -13,6 +13,9 @@ struct json_object;
 #define GATEWAY_URL_SIZE 96
 const char *gateway_url(const struct emulator *e, char out[GATEWAY_URL_SIZE]);
 
+/* Of the day's IDENTIFYs, and when they begin anew. */
+int gateway_identifies_left(struct emulator *e, int64_t *reset_after_ms);
+
 /* Publishes at the emulator's time; how many sessions got it. */
 int gateway_publish(struct emulator *e, const struct session_event *ev);
 
