@@ -9,6 +9,15 @@
 
 #include "fs/cli.h"
 
+/* gcc tells by a macro, clang by a question. */
+#if defined(__SANITIZE_ADDRESS__)
+#define LEAKS_ARE_LOOKED_FOR 1
+#elif defined(__has_feature)
+#define LEAKS_ARE_LOOKED_FOR __has_feature(address_sanitizer)
+#else
+#define LEAKS_ARE_LOOKED_FOR 0
+#endif
+
 /* The token is in this process's memory: no core file, and no look into it
  * by other processes of the same user. */
 static void keep_memory_private(void)
@@ -16,7 +25,9 @@ static void keep_memory_private(void)
     struct rlimit none = {0, 0};
 
     setrlimit(RLIMIT_CORE, &none);
-    prctl(PR_SET_DUMPABLE, 0);
+    /* The leak sanitizer looks at its own process as a debugger does. */
+    if (!LEAKS_ARE_LOOKED_FOR)
+        prctl(PR_SET_DUMPABLE, 0);
 }
 
 int main(int argc, char **argv)

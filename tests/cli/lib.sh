@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the cases of the command line lean on: the emulator and assertions of
 # tests/mount/lib.sh, without a mount.
 #
