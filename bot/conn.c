@@ -363,6 +363,8 @@ static void stop_fired(lws_sorted_usec_list_t *sul)
     struct conn *c = lws_container_of(sul, struct conn, stop_timer);
 
     c->stopped = true;
+    /* Timers run before the poll, which would go on to sleep. */
+    lws_cancel_service(c->context);
 }
 
 void conn_stop(struct conn *c)

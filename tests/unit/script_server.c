@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/evp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,18 +12,26 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "engine/base/alloc.h"
 #include "engine/base/str.h"
 
-enum what { ANSWER, DROP, HANG };
+enum what { ANSWER, DROP, HANG, TALK };
 
 struct line {
     struct line *next;
     char *begins;
     enum what what;
     struct buf answer;
+    void (*talk)(struct script_ws *ws, void *arg);
+    void *arg;
     bool used;
+};
+
+struct script_ws {
+    int fd;
+    z_stream z;
 };
 
 struct seen {
@@ -87,6 +96,132 @@ static void send_all(int fd, const struct buf *b)
     }
 }
 
+/* RFC 6455, 4.2.2. */
+static void shake_hands(int fd, const char *request)
+{
+    static const char magic[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    AUTO_BUF struct buf b = BUF_INIT;
+    unsigned char digest[EVP_MAX_MD_SIZE], text[64];
+    unsigned n = 0;
+
+    const char *key = strcasestr(request, "\r\nSec-WebSocket-Key:");
+    if (key) {
+        key += 20;
+        key += strspn(key, " ");
+        buf_add(&b, key, strcspn(key, " \r"));
+    }
+    buf_addstr(&b, magic);
+    EVP_Digest(b.data, b.len, digest, &n, EVP_sha1(), NULL);
+    EVP_EncodeBlock(text, digest, (int)n);
+    buf_reset(&b);
+    buf_printf(&b,
+               "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+               "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+               text);
+    send_all(fd, &b);
+}
+
+static void frame(struct script_ws *ws, int first, const void *data, size_t len)
+{
+    AUTO_BUF struct buf b = BUF_INIT;
+
+    buf_addc(&b, (char)first);
+    if (len < 126) {
+        buf_addc(&b, (char)len);
+    } else {
+        buf_addc(&b, 127);
+        for (int i = 7; i >= 0; i--)
+            buf_addc(&b, (char)(len >> (8 * i)));
+    }
+    buf_add(&b, data, len);
+    send_all(ws->fd, &b);
+}
+
+void ws_say_raw(struct script_ws *ws, int opcode, const void *data, size_t len)
+{
+    frame(ws, 0x80 | opcode, data, len);
+}
+
+void ws_say(struct script_ws *ws, const char *text)
+{
+    ws_say_raw(ws, 1, text, strlen(text));
+}
+
+void ws_say_packed(struct script_ws *ws, const char *text, int pieces)
+{
+    size_t len = strlen(text), room = len + 1000;
+    unsigned char *out = xmalloc(room);
+
+    ws->z.next_in = (unsigned char *)(uintptr_t)text;
+    ws->z.avail_in = (uInt)len;
+    ws->z.next_out = out;
+    ws->z.avail_out = (uInt)room;
+    deflate(&ws->z, Z_SYNC_FLUSH);
+    size_t n = room - ws->z.avail_out, at = 0;
+    for (int i = 0; i < pieces; i++) {
+        size_t part = i + 1 < pieces ? n / (size_t)pieces : n - at;
+        int opcode = i ? 0 : 2, fin = i + 1 < pieces ? 0 : 0x80;
+        frame(ws, fin | opcode, out + at, part);
+        at += part;
+    }
+    free(out);
+}
+
+void ws_close(struct script_ws *ws, int code)
+{
+    unsigned char b[2] = {(unsigned char)(code >> 8), (unsigned char)code};
+
+    ws_say_raw(ws, 8, b, 2);
+}
+
+static bool take_all(int fd, void *out, size_t len)
+{
+    for (size_t at = 0; at < len;) {
+        ssize_t n = recv(fd, (char *)out + at, len - at, 0);
+        if (n <= 0)
+            return false;
+        at += (size_t)n;
+    }
+    return true;
+}
+
+bool ws_hear(struct script_ws *ws, struct buf *out)
+{
+    unsigned char head[2], more[8], mask[4];
+
+    buf_reset(out);
+    if (!take_all(ws->fd, head, 2) || (head[0] & 15) == 8)
+        return false;
+    size_t len = head[1] & 127, extra = len == 126 ? 2 : len == 127 ? 8 : 0;
+    if (!take_all(ws->fd, more, extra))
+        return false;
+    if (extra)
+        len = 0;
+    for (size_t i = 0; i < extra; i++)
+        len = len << 8 | more[i];
+    if (!take_all(ws->fd, mask, 4)) /* a client's frames are masked */
+        return false;
+    buf_reserve(out, len);
+    if (!take_all(ws->fd, out->data, len))
+        return false;
+    for (size_t i = 0; i < len; i++)
+        out->data[i] = (char)(out->data[i] ^ mask[i % 4]);
+    out->len = len;
+    out->data[len] = '\0';
+    return true;
+}
+
+static void talk_on(int fd, const char *request,
+                    void (*talk)(struct script_ws *ws, void *arg), void *arg)
+{
+    struct script_ws ws = {.fd = fd};
+
+    shake_hands(fd, request);
+    deflateInit(&ws.z, 6);
+    talk(&ws, arg);
+    deflateEnd(&ws.z);
+}
+
 /* False: the connection is over. */
 static bool serve(struct script *s, int fd, const char *request, size_t len)
 {
@@ -95,12 +230,16 @@ static bool serve(struct script *s, int fd, const char *request, size_t len)
     AUTO_BUF struct buf answer = BUF_INIT;
     struct seen *seen = xcalloc(1, sizeof(*seen));
     enum what what = ANSWER;
+    void (*talk)(struct script_ws *, void *) = NULL;
+    void *arg = NULL;
 
     buf_add(&seen->text, request, len);
     pthread_mutex_lock(&s->lock);
     struct line *l = match_locked(s, request);
     if (l) {
         what = l->what;
+        talk = l->talk;
+        arg = l->arg;
         buf_add(&answer, l->answer.data, l->answer.len);
     } else {
         s->unexpected++;
@@ -119,6 +258,8 @@ static bool serve(struct script *s, int fd, const char *request, size_t len)
     s->now--;
     pthread_mutex_unlock(&s->lock);
 
+    if (what == TALK)
+        talk_on(fd, seen->text.data, talk, arg);
     if (what != ANSWER)
         return false;
     send_all(fd, &answer);
@@ -236,6 +377,16 @@ const char *script_url(const struct script *s)
     return s->url;
 }
 
+static void add_line(struct script *s, struct line *l)
+{
+    pthread_mutex_lock(&s->lock);
+    struct line **end = &s->lines;
+    while (*end)
+        end = &(*end)->next;
+    *end = l;
+    pthread_mutex_unlock(&s->lock);
+}
+
 static void say(struct script *s, const char *begins, enum what what,
                 struct buf answer)
 {
@@ -244,12 +395,19 @@ static void say(struct script *s, const char *begins, enum what what,
     l->begins = xstrdup(begins);
     l->what = what;
     l->answer = answer;
-    pthread_mutex_lock(&s->lock);
-    struct line **end = &s->lines;
-    while (*end)
-        end = &(*end)->next;
-    *end = l;
-    pthread_mutex_unlock(&s->lock);
+    add_line(s, l);
+}
+
+void script_websocket(struct script *s, const char *line,
+                      void (*talk)(struct script_ws *ws, void *arg), void *arg)
+{
+    struct line *l = xcalloc(1, sizeof(*l));
+
+    l->begins = xstrdup(line);
+    l->what = TALK;
+    l->talk = talk;
+    l->arg = arg;
+    add_line(s, l);
 }
 
 void script_answer(struct script *s, const char *line, int status,

@@ -27,6 +27,21 @@ void script_drop(struct script *s, const char *line);
 /* … or stays open without a byte. */
 void script_hang(struct script *s, const char *line);
 
+/* It becomes a WebSocket, and talk says on the connection's thread what is
+ * said there. When it returns the connection ends. */
+struct script_ws;
+void script_websocket(struct script *s, const char *line,
+                      void (*talk)(struct script_ws *ws, void *arg), void *arg);
+
+/* For talk. A text message; one of a zlib-stream, in `pieces` fragments. */
+void ws_say(struct script_ws *ws, const char *text);
+void ws_say_packed(struct script_ws *ws, const char *text, int pieces);
+/* A frame with these bytes as they are. */
+void ws_say_raw(struct script_ws *ws, int opcode, const void *data, size_t len);
+void ws_close(struct script_ws *ws, int code);
+/* The next message; false when the other side has gone. */
+bool ws_hear(struct script_ws *ws, struct buf *out);
+
 /* How many requests came whose line begins so. */
 int script_count(struct script *s, const char *line);
 
