@@ -245,8 +245,8 @@ static void hostile_events_do_no_harm(void **state)
         "7",
         "{}",
         "{\"id\":\"1\",\"guild_id\":\"1\"}",
-        "{\"id\":\"1\",\"guild_id\":\"1\",\"name\":7,\"channels\":{},"
-        "\"threads\":[null,7,{}],\"ids\":{},\"guilds\":[7],\"role\":[]}",
+        ("{\"id\":\"1\",\"guild_id\":\"1\",\"name\":7,\"channels\":{},"
+         "\"threads\":[null,7,{}],\"ids\":{},\"guilds\":[7],\"role\":[]}"),
         "{\"guild_id\":\"1\",\"ids\":[[],{}],\"channel_id\":{}}",
     };
     struct world *w = *state;

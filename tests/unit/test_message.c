@@ -401,8 +401,8 @@ static void rights_follow_roles_and_overwrites(void **state)
 static void hostile_permissions_do_no_harm(void **state)
 {
     static const char *const texts[] = {
-        "{\"id\":\"1\",\"roles\":[null,{},{\"id\":\"x\"},5,[]],\"members\":[7,"
-        "{\"user\":null,\"roles\":{}},{\"roles\":[1,null]}]}",
+        ("{\"id\":\"1\",\"roles\":[null,{},{\"id\":\"x\"},5,[]],\"members\":[7,"
+         "{\"user\":null,\"roles\":{}},{\"roles\":[1,null]}]}"),
         "{\"id\":\"1\",\"roles\":{}}",
         "{\"id\":\"2\",\"type\":11,\"parent_id\":\"2\"}",
         "{\"id\":\"3\",\"permission_overwrites\":[null,{\"id\":{}},[]]}",
