@@ -51,6 +51,8 @@ struct change {
     struct namespace *ns;
     struct table *table;
     struct row *old, *now;
+    struct row *tomb; /* CHANGE_ROW with now NULL: the deletion itself, with its
+                         version, time and author */
     const char *old_name; /* renamed: the name before; NULL otherwise */
     bool gone;
     bool local; /* caused by a write of this process */
@@ -110,6 +112,10 @@ uint64_t database_max_file(struct database *d);
 struct namespace *namespace_find(struct database *d, const char *name);
 struct namespace **namespace_list(struct database *d, size_t *n); /* free() */
 int namespace_load(struct namespace *ns, struct err *err);
+/* The namespace of this name, loaded; where need be all catalogs are read to
+ * find it, since a category's name only suggests one. -ENOENT. */
+int namespace_open_wait(struct database *d, const char *name,
+                        struct namespace **out, struct err *err);
 int namespace_create(struct database *d, const char *name,
                      struct namespace **out, struct err *err);
 int namespace_rename(struct namespace *ns, const char *name, struct err *err);

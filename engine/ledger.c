@@ -1,0 +1,603 @@
+/* The state of a ledger and who is told of it: records go in here, from
+ * whatever side they came, and changes go out.
+ *
+ *     listing, events, answers --records--> fold --changes--> news --> owner
+ *
+ * News is told by one thread at a time, whichever came first; the others leave
+ * theirs in the list and go on. So the order of what the owner hears is the
+ * order in which it became so, and nobody waits for a callback. */
+#include "engine/ledger.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "engine/base/alloc.h"
+#include "engine/base/log.h"
+#include "engine/ledger_impl.h"
+#include "engine/text.h"
+
+static uint64_t big_hash(const void *item)
+{
+    return hash_u64(((const struct big *)item)->record.file);
+}
+
+static bool big_has(const void *item, const void *key)
+{
+    return ((const struct big *)item)->record.file == *(const uint64_t *)key;
+}
+
+/* keeper, damage and other begin with their id. */
+static uint64_t id_hash(const void *item)
+{
+    return hash_u64(*(const uint64_t *)item);
+}
+
+static bool id_has(const void *item, const void *key)
+{
+    return *(const uint64_t *)item == *(const uint64_t *)key;
+}
+
+static const struct map_type big_type = {big_hash, big_has};
+static const struct map_type id_type = {id_hash, id_has};
+
+struct ledger *ledger_new(const struct ledger_options *o)
+{
+    struct ledger *l = xcalloc(1, sizeof(*l));
+
+    l->core = o->core;
+    l->channel = o->channel;
+    l->thread = o->thread;
+    l->owner = o->owner;
+    l->arg = o->arg;
+    l->label = xstrdup(o->label);
+    atomic_init(&l->refs, 1);
+    atomic_init(&l->max_file, o->max_file);
+    pthread_mutex_init(&l->lock, NULL);
+    l->bigs = MAP_INIT(&big_type);
+    l->keepers = MAP_INIT(&id_type);
+    l->damage = MAP_INIT(&id_type);
+    l->others = MAP_INIT(&id_type);
+    l->foreign = MAP_INIT(&id_type);
+    l->stale = MAP_INIT(&id_type);
+    l->held_last = &l->held;
+    l->news_last = &l->news;
+    l->queue.last = &l->queue.first;
+    return l;
+}
+
+struct ledger *ledger_ref(struct ledger *l)
+{
+    atomic_fetch_add_explicit(&l->refs, 1, memory_order_relaxed);
+    return l;
+}
+
+static void free_items(struct map *m)
+{
+    void *item;
+
+    for (size_t at = 0; (item = map_next(m, &at));)
+        free(item);
+    map_release(m);
+}
+
+static void free_damage(struct ledger *l)
+{
+    struct damage *d;
+
+    for (size_t at = 0; (d = map_next(&l->damage, &at));)
+        free(d->text);
+    free_items(&l->damage);
+}
+
+/* What a listing brings anew. */
+static void forget_all(struct ledger *l)
+{
+    fold_free(l->fold);
+    l->fold = NULL;
+    free_items(&l->bigs);
+    free_items(&l->keepers);
+    free_items(&l->others);
+    free_items(&l->foreign);
+    free_damage(l);
+    settle_forget_all_locked(l);
+    l->mtime_ms = 0;
+}
+
+void ledger_unref(struct ledger *l)
+{
+    if (!l || atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) != 1)
+        return;
+
+    assert(!l->queue.first && !l->group && !l->news && !l->openers);
+    forget_all(l);
+    while (l->held) {
+        struct held *next = l->held->next;
+        held_free(l->held);
+        l->held = next;
+    }
+    map_release(&l->stale);
+    pthread_mutex_destroy(&l->lock);
+    free(l->label);
+    if (l->owner->free)
+        l->owner->free(l->arg);
+    free(l);
+}
+
+void ledger_set_label(struct ledger *l, const char *label)
+{
+    ledger_lock(l);
+    free(l->label);
+    l->label = xstrdup(label);
+    ledger_unlock(l);
+}
+
+char *ledger_label(struct ledger *l)
+{
+    ledger_lock(l);
+    char *label = xstrdup(l->label);
+    ledger_unlock(l);
+    return label;
+}
+
+void ledger_set_max_file(struct ledger *l, uint64_t max_file)
+{
+    atomic_store(&l->max_file, max_file);
+}
+
+const struct core *ledger_core(const struct ledger *l)
+{
+    return l->core;
+}
+
+bool ledger_is_open(struct ledger *l)
+{
+    ledger_lock(l);
+    bool open = l->state == LEDGER_OPEN;
+    ledger_unlock(l);
+    return open;
+}
+
+bool ledger_is_gone(struct ledger *l)
+{
+    ledger_lock(l);
+    bool gone = l->state == LEDGER_GONE;
+    ledger_unlock(l);
+    return gone;
+}
+
+void ledger_gone(struct ledger *l)
+{
+    ledger_lock(l);
+    bool first = l->state != LEDGER_GONE;
+    if (first) {
+        l->state = LEDGER_GONE;
+        commit_fail_all_locked(l, -ENOENT, "is gone");
+        if (l->openers) {
+            struct news *n = ledger_news_locked(l);
+            n->openers = l->openers;
+            n->r = err_set(&n->err, -ENOENT, "%s is gone", l->label);
+            l->openers = NULL;
+        }
+        settle_forget_all_locked(l);
+    }
+    ledger_unlock(l);
+    if (first)
+        ledger_deliver(l);
+}
+
+/* --- rows ------------------------------------------------------------------
+ */
+
+struct row *ledger_find(struct ledger *l, const char *key, size_t key_len)
+{
+    struct row *r = NULL;
+
+    ledger_lock(l);
+    if (l->state == LEDGER_OPEN)
+        r = fold_find(l->fold, key, key_len);
+    if (r)
+        row_ref(r);
+    ledger_unlock(l);
+    return r;
+}
+
+size_t ledger_list(struct ledger *l, uint64_t after, struct row **out, size_t n)
+{
+    ledger_lock(l);
+    size_t got =
+        l->state == LEDGER_OPEN ? fold_list(l->fold, after, out, n) : 0;
+    ledger_unlock(l);
+    return got;
+}
+
+size_t ledger_count(struct ledger *l)
+{
+    ledger_lock(l);
+    size_t n = l->state == LEDGER_OPEN ? fold_count(l->fold) : 0;
+    ledger_unlock(l);
+    return n;
+}
+
+int64_t ledger_mtime_ms(struct ledger *l)
+{
+    ledger_lock(l);
+    int64_t ms = l->mtime_ms;
+    ledger_unlock(l);
+    return ms;
+}
+
+const struct big *ledger_big_locked(const struct ledger *l, uint64_t file)
+{
+    return map_get(&l->bigs, hash_u64(file), &file);
+}
+
+int ledger_load_text(struct ledger *l, struct row *r, struct text **out,
+                     text_loaded *done, void *arg)
+{
+    if (r->has_text) {
+        *out = text_new(row_text(r), r->text_len);
+        return 0;
+    }
+    ledger_lock(l);
+    const struct big *big = ledger_big_locked(l, r->file);
+    ledger_unlock(l);
+    /* The fold has the attachment from a record, which is kept: nothing is
+     * forgotten once a ledger is open, and before nobody has rows of it. */
+    assert(big);
+    return text_load(l->core->texts, ledger_channel(l, big->place),
+                     &big->record, out, done, arg);
+}
+
+/* --- news ------------------------------------------------------------------
+ */
+
+struct news *ledger_news_locked(struct ledger *l)
+{
+    struct news *n = xcalloc(1, sizeof(*n));
+
+    *l->news_last = n;
+    l->news_last = &n->next;
+    return n;
+}
+
+void ledger_tell_locked(struct ledger *l, struct changes *c)
+{
+    if (c->n == 0) {
+        free(c->list);
+    } else {
+        struct news *n = ledger_news_locked(l);
+        n->changes = c->list;
+        n->n_changes = c->n;
+    }
+    *c = (struct changes){0};
+}
+
+static void tell(struct ledger *l, struct news *n)
+{
+    if (n->n_changes > 0 && l->owner->changed)
+        l->owner->changed(l->arg, n->changes, n->n_changes);
+    for (size_t i = 0; i < n->n_changes; i++) {
+        row_unref(n->changes[i].old);
+        row_unref(n->changes[i].now);
+        row_unref(n->changes[i].voided);
+    }
+    free(n->changes);
+
+    while (n->openers) {
+        struct opener *o = n->openers;
+        n->openers = o->next;
+        o->done(o->arg, n->r, &n->err);
+        free(o);
+    }
+
+    struct err none = ERR_INIT;
+    while (n->answers) {
+        struct pending *p = n->answers;
+        n->answers = p->next;
+        p->done(p->arg, p->r, p->row, p->err ? p->err : &none);
+        core_count(l->core, &l->core->writes, -1);
+        text_unref(p->text);
+        free(p->err);
+        free(p);
+    }
+    free(n);
+}
+
+void ledger_deliver(struct ledger *l)
+{
+    ledger_lock(l);
+    if (l->delivering || !l->news) {
+        ledger_unlock(l);
+        return;
+    }
+    l->delivering = true;
+    while (l->news) {
+        struct news *n = l->news;
+        l->news = n->next;
+        if (!l->news)
+            l->news_last = &l->news;
+        ledger_unlock(l);
+        tell(l, n);
+        ledger_lock(l);
+    }
+    l->delivering = false;
+    ledger_unlock(l);
+}
+
+/* --- what messages say -----------------------------------------------------
+ */
+
+int ledger_place(const struct ledger *l, uint64_t channel)
+{
+    return channel == l->channel ? IN_CHANNEL : IN_THREAD;
+}
+
+uint64_t ledger_channel(const struct ledger *l, int place)
+{
+    return place == IN_CHANNEL ? l->channel : l->thread;
+}
+
+void remote_message_copy(struct remote_message *to,
+                         const struct remote_message *from)
+{
+    *to = *from;
+    to->content = xmalloc(from->content_len + 1);
+    memcpy(to->content, from->content, from->content_len);
+    to->content[from->content_len] = '\0';
+    to->files =
+        from->n_files ? xcalloc(from->n_files, sizeof(*to->files)) : NULL;
+    for (size_t i = 0; i < from->n_files; i++) {
+        to->files[i] = from->files[i];
+        to->files[i].name =
+            from->files[i].name ? xstrdup(from->files[i].name) : NULL;
+        to->files[i].url =
+            from->files[i].url ? xstrdup(from->files[i].url) : NULL;
+    }
+}
+
+void ledger_note_own_locked(struct ledger *l, uint64_t message)
+{
+    l->recent[l->n_recent++ % RECENT] = message;
+}
+
+bool ledger_is_own_locked(const struct ledger *l, uint64_t message)
+{
+    for (size_t i = 0; i < RECENT; i++)
+        if (l->recent[i] == message)
+            return true;
+    return false;
+}
+
+void ledger_note_damage_locked(struct ledger *l, uint64_t message,
+                               const char *text)
+{
+    struct damage *d = map_get(&l->damage, hash_u64(message), &message);
+    char *copy = xstrdup(text);
+
+    if (d && strcmp(d->text, copy) == 0) {
+        free(copy);
+        return;
+    }
+    log_error("%s: %s", l->label, copy);
+    if (!d) {
+        d = xcalloc(1, sizeof(*d));
+        d->message = message;
+        map_put(&l->damage, &d->message, d);
+    }
+    free(d->text);
+    d->text = copy;
+}
+
+void ledger_forget_damage_locked(struct ledger *l, uint64_t message)
+{
+    struct damage *d = map_remove(&l->damage, hash_u64(message), &message);
+
+    if (d)
+        free(d->text);
+    free(d);
+}
+
+static void note_id(struct map *m, uint64_t id)
+{
+    if (map_get(m, hash_u64(id), &id))
+        return;
+    uint64_t *item = xmalloc(sizeof(*item));
+    *item = id;
+    map_put(m, item, item);
+}
+
+bool ledger_wants_locked(struct ledger *l, const struct remote_message *m)
+{
+    if (m->author_id == l->core->self && m->type == 0 && message_is_ours(m))
+        return true;
+    /* The card and the store's own remarks (a thread was started) are not
+     * what somebody wrote here. */
+    if (m->type == 0 && m->author_id != l->core->self)
+        note_id(&l->foreign, m->id);
+    return false;
+}
+
+static void note_big(struct ledger *l, int place, const struct record *r)
+{
+    if (map_get(&l->bigs, hash_u64(r->file), &r->file))
+        return;
+
+    struct big *b =
+        xmalloc(sizeof(*b) + r->key_len + r->by_len + r->file_name_len);
+    char *s = b->data;
+    b->record = *r;
+    b->place = place;
+    b->record.text = NULL;
+    b->record.key = memcpy(s, r->key, r->key_len);
+    s += r->key_len;
+    b->record.by = s;
+    if (r->by_len)
+        memcpy(s, r->by, r->by_len);
+    s += r->by_len;
+    b->record.file_name = s;
+    if (r->file_name_len)
+        memcpy(s, r->file_name, r->file_name_len);
+    map_put(&l->bigs, &b->record.file, b);
+}
+
+struct keeper *ledger_keeper_locked(const struct ledger *l, uint64_t home)
+{
+    return map_get(&l->keepers, hash_u64(home), &home);
+}
+
+static void note_keeper(struct ledger *l, uint64_t home, uint64_t file,
+                        uint64_t shows)
+{
+    struct keeper *k = ledger_keeper_locked(l, home);
+
+    if (!file) {
+        free(map_remove(&l->keepers, hash_u64(home), &home));
+        return;
+    }
+    if (!k) {
+        k = xcalloc(1, sizeof(*k));
+        k->home = home;
+        map_put(&l->keepers, &k->home, k);
+    }
+    k->file = file;
+    k->shows = shows;
+}
+
+/* Is the row message of this key as it should be? */
+static void look_at_home(struct ledger *l, const char *key, size_t key_len,
+                         uint64_t home, uint64_t shows, bool local)
+{
+    const struct row *head = fold_head(l->fold, key, key_len);
+
+    if (l->state != LEDGER_OPEN || !home)
+        return;
+    if (head && head->home == home && head->id == shows && !head->deleted)
+        settle_forget_locked(l, home);
+    else
+        settle_need_locked(l, key, key_len, home,
+                           local ? SETTLE_SOON : SETTLE_LATER);
+}
+
+/* A row message: what it shows, and which file hangs on it. */
+static void take_home(struct ledger *l, const struct records *rs,
+                      const struct record *shown, bool local)
+{
+    uint64_t file = 0;
+
+    for (size_t i = 0; i < rs->n; i++)
+        if (rs->list[i].file)
+            file = rs->list[i].file;
+    note_keeper(l, shown->holder, file, shown->id);
+    fold_home(l->fold, shown->key, shown->key_len, shown->holder, shown->id);
+    look_at_home(l, shown->key, shown->key_len, shown->holder, shown->id,
+                 local);
+}
+
+static void gather(struct changes *out, struct fold_change *c, bool local)
+{
+    if (out->n == out->cap) {
+        out->cap = out->cap ? out->cap * 2 : 1;
+        out->list = xrealloc(out->list, out->cap * sizeof(*out->list));
+    }
+    out->list[out->n++] =
+        (struct ledger_change){c->old, c->now, c->voided, local};
+    *c = (struct fold_change){0};
+}
+
+static bool is_live(const struct row *r)
+{
+    return r && !r->deleted;
+}
+
+/* The head of a key changed: the set of rows, the home it now misses. */
+static void note_change(struct ledger *l, const struct fold_change *c,
+                        bool local)
+{
+    if (is_live(c->old) != is_live(c->now) && c->now->at_ms > l->mtime_ms)
+        l->mtime_ms = c->now->at_ms;
+    if (l->state != LEDGER_OPEN)
+        return;
+
+    uint64_t home = c->now->home;
+    if (!home && c->voided)
+        home = c->voided->home;
+    look_at_home(l, row_key(c->now), c->now->key_len, home, 0, local);
+}
+
+void ledger_apply_locked(struct ledger *l, int place,
+                         const struct remote_message *m,
+                         const struct records *rs, bool local,
+                         enum fold_result *results, struct row **rows,
+                         struct changes *out)
+{
+    bool in_rows = place == IN_CHANNEL && l->thread != 0;
+    bool has_home = false;
+
+    if (m->id > l->newest[place])
+        l->newest[place] = m->id;
+    for (size_t i = 0; i < rs->n; i++) {
+        const struct record *r = &rs->list[i];
+        struct fold_change c;
+
+        if (r->file)
+            note_big(l, place, r);
+        enum fold_result res = fold_apply(l->fold, r, &c);
+        if (res == FOLD_APPLIED)
+            note_change(l, &c, local);
+        if (in_rows && r->alone) {
+            has_home = true;
+            /* While nobody else holds the row its home is set in place. */
+            row_unref(c.now);
+            take_home(l, rs, r, local);
+            if (c.now)
+                c.now = row_ref(fold_head(l->fold, r->key, r->key_len));
+        }
+        if (results) {
+            struct row *head = fold_head(l->fold, r->key, r->key_len);
+            results[i] = res;
+            rows[i] = c.now ? row_ref(c.now) : head ? row_ref(head) : NULL;
+        }
+        if (res == FOLD_APPLIED && out)
+            gather(out, &c, local);
+        else
+            fold_change_release(&c);
+    }
+    if (in_rows && !has_home)
+        note_id(&l->others, m->id);
+    ledger_forget_damage_locked(l, m->id);
+}
+
+/* --- status ----------------------------------------------------------------
+ */
+
+void ledger_stats(struct ledger *l, struct ledger_stats *out)
+{
+    *out = (struct ledger_stats){0};
+    ledger_lock(l);
+    out->open = l->state == LEDGER_OPEN;
+    out->opening = l->state == LEDGER_OPENING;
+    if (out->open) {
+        out->rows = fold_count(l->fold);
+        out->bytes = fold_bytes(l->fold);
+        out->pending = fold_pending(l->fold);
+    }
+    out->ignored = l->foreign.count;
+    out->damaged = l->damage.count;
+    out->queued = l->queue.n;
+    out->committing = l->group != NULL;
+    out->stale = l->stale.count;
+    out->reposted = l->reposted;
+    ledger_unlock(l);
+}
+
+size_t ledger_damage(struct ledger *l, char **out, size_t n)
+{
+    size_t got = 0;
+    struct damage *d;
+
+    ledger_lock(l);
+    for (size_t at = 0; got < n && (d = map_next(&l->damage, &at));)
+        out[got++] = xstrdup(d->text);
+    ledger_unlock(l);
+    return got;
+}

@@ -1,0 +1,107 @@
+/* Rows kept as messages: what a table and a catalog have in common. A ledger
+ * is one channel and, for a table, the history thread beside it, brought into
+ * memory (load.c), kept current (event.c), written to by group commit
+ * (commit.c), and its row messages looked after (settle.c).
+ *
+ * Safe from any thread. Callbacks come with no lock held, and those of one
+ * ledger one after the other, in the order in which things became so.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/engine.h"
+#include "engine/remote.h"
+#include "engine/row.h"
+
+struct core;
+struct ledger;
+
+/* Borrowed during the call. now may be a tombstone. */
+struct ledger_change {
+    struct row *old, *now, *voided;
+    bool local;
+};
+
+struct ledger_owner {
+    /* What one message changed. */
+    void (*changed)(void *arg, const struct ledger_change *list, size_t n);
+    /* The text of a row that moves to another key; under the ledger's lock,
+     * so it must not call it. */
+    int (*rekey)(void *arg, const char *key, size_t key_len, const char *text,
+                 size_t len, struct buf *out, struct err *err);
+    /* The last reference is gone. */
+    void (*free)(void *arg);
+};
+
+struct ledger_options {
+    struct core *core;
+    uint64_t channel;
+    uint64_t thread;   /* 0: everything stands in the channel, which then has
+                          no row messages to look after */
+    const char *label; /* for errors: "table 'users'" */
+    uint64_t max_file;
+    const struct ledger_owner *owner;
+    void *arg;
+};
+
+struct ledger *ledger_new(const struct ledger_options *o);
+struct ledger *ledger_ref(struct ledger *l);
+void ledger_unref(struct ledger *l);
+void ledger_set_label(struct ledger *l, const char *label);
+void ledger_set_max_file(struct ledger *l, uint64_t max_file);
+const struct core *ledger_core(const struct ledger *l);
+
+/* Its channel is gone or about to be: what waits fails with -ENOENT, and so
+ * does all that comes. */
+void ledger_gone(struct ledger *l);
+
+/* As table_open(). */
+bool ledger_is_open(struct ledger *l);
+int ledger_open(struct ledger *l, table_opened *done, void *arg);
+int ledger_open_wait(struct ledger *l, struct err *err);
+bool ledger_is_gone(struct ledger *l);
+
+/* As the row_* of engine.h. */
+struct row *ledger_find(struct ledger *l, const char *key, size_t key_len);
+size_t ledger_list(struct ledger *l, uint64_t after, struct row **out,
+                   size_t n);
+size_t ledger_count(struct ledger *l);
+int64_t ledger_mtime_ms(struct ledger *l);
+int ledger_load_text(struct ledger *l, struct row *r, struct text **out,
+                     text_loaded *done, void *arg);
+int ledger_load_text_wait(struct ledger *l, struct row *r, struct text **out,
+                          struct err *err);
+
+/* As table_write(); the text has been checked and has no newline at its end.
+ */
+int ledger_write(struct ledger *l, const struct write *w, write_done *done,
+                 void *arg, uint64_t *ticket, struct err *err);
+bool ledger_cancel(struct ledger *l, uint64_t ticket);
+int ledger_write_wait(struct ledger *l, const struct write *w, struct row **out,
+                      struct err *err);
+
+/* Push events that concern its channel or thread. Never block. */
+void ledger_event_message(struct ledger *l, const struct remote_message *m,
+                          bool created);
+void ledger_event_deleted(struct ledger *l, uint64_t channel,
+                          const uint64_t *ids, size_t n);
+/* Events may have been missed: what is open is listed again from where the
+ * last event or listing left off. */
+void ledger_gap(struct ledger *l);
+
+/* The background writer shall not gather any longer; and shall stop. */
+void ledger_hurry(struct ledger *l);
+void ledger_stop(struct ledger *l);
+
+struct ledger_stats {
+    bool open, opening;
+    size_t rows, pending, ignored, damaged, queued, stale, reposted;
+    uint64_t bytes;
+    bool committing;
+};
+void ledger_stats(struct ledger *l, struct ledger_stats *out);
+/* The sentences about what is damaged, at most n; for free(), each. */
+size_t ledger_damage(struct ledger *l, char **out, size_t n);

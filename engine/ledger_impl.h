@@ -1,0 +1,257 @@
+/* The inside of a ledger, for the files it is made of: ledger.c, load.c,
+ * event.c, commit.c, settle.c. Nobody else includes this.
+ *
+ * One lock guards all that changes. Nothing is called under it but the fold,
+ * pure functions, and leaf locks (core's counts, the text cache, the job
+ * pool's); what is to be told to others is put into l->news under the lock and
+ * told by ledger_deliver() without it.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/base/buf.h"
+#include "engine/base/err.h"
+#include "engine/base/map.h"
+#include "engine/core.h"
+#include "engine/fold.h"
+#include "engine/ledger.h"
+#include "engine/record.h"
+
+enum ledger_state { LEDGER_CLOSED, LEDGER_OPENING, LEDGER_OPEN, LEDGER_GONE };
+
+/* The two places a ledger's messages stand in. */
+enum { IN_CHANNEL, IN_THREAD };
+
+/* A text that is an attachment: its record, for the digest, and the name. By
+ * attachment id. */
+struct big {
+    struct record record; /* strings in data */
+    int place;            /* of its message */
+    char data[];
+};
+
+/* A row message that holds the attachment of a version: it must never lose it.
+ * By message id. */
+struct keeper {
+    uint64_t home, file;
+    uint64_t shows; /* the version its first record tells */
+};
+
+/* By message id. */
+struct damage {
+    uint64_t message;
+    char *text;
+};
+
+struct opener {
+    struct opener *next;
+    table_opened *done;
+    void *arg;
+};
+
+/* An event that came while the ledger was being opened. */
+struct held {
+    struct held *next;
+    bool is_message, created;
+    struct remote_message message;
+    uint64_t channel, *ids;
+    size_t n_ids;
+};
+
+/* A write that was accepted and is not yet answered. */
+struct pending {
+    struct pending *next;
+    uint64_t ticket;
+    struct write w; /* its strings are in data */
+    write_done *done;
+    void *arg;
+
+    /* RENAME of a row whose text is in an attachment: that text, and of which
+     * version; fetching: it is on its way */
+    struct text *text;
+    uint64_t text_of;
+    bool fetching;
+
+    size_t record;   /* in a group: which of its records decides, */
+    struct row *row; /* the answer */
+    int r;
+    struct err *err; /* owned, with r < 0 */
+    char data[];
+};
+
+struct pending_list {
+    struct pending *first, **last;
+    size_t n;
+};
+
+/* Something to be told: what one message changed, or answers. */
+struct news {
+    struct news *next;
+    struct ledger_change *changes; /* references */
+    size_t n_changes;
+    struct pending *answers;
+    struct opener *openers; /* to be told r */
+    int r;
+    struct err err;
+};
+
+struct group; /* commit.c: the writes that leave together */
+struct stale; /* settle.c: a row message to be looked after */
+
+#define RECENT 256
+
+struct ledger {
+    struct core *core;
+    uint64_t channel, thread; /* never change */
+    const struct ledger_owner *owner;
+    void *arg;
+    atomic_uint refs;
+    _Atomic uint64_t max_file;
+
+    pthread_mutex_t lock; /* order: docs/locking.md */
+    /* under lock, all below */
+    char *label;
+    enum ledger_state state;
+    struct fold *fold; /* NULL unless opening or open */
+    int64_t mtime_ms;
+    struct map bigs, keepers, damage;
+    struct map others;  /* ids of our messages in the channel that are no row
+                           message */
+    struct map foreign; /* ids of messages by others than us */
+    uint64_t recent[RECENT]; /* messages this process posted or deleted */
+    size_t n_recent;
+
+    /* opening and gaps */
+    struct opener *openers;
+    struct held *held, **held_last;
+    uint64_t seen[2];   /* up to here nothing can be missing */
+    uint64_t newest[2]; /* highest id known at all */
+    uint64_t gap_from[2];
+    bool gap, relisting;
+
+    struct news *news, **news_last;
+    bool delivering;
+
+    /* commit.c */
+    struct pending_list queue;
+    struct group *group; /* submitted, not yet answered */
+    uint64_t last_ticket;
+    uint64_t kicks; /* counts what may let a waiting write go */
+    bool lingering;
+    size_t expect;   /* so many writers are about to come back */
+    uint64_t linger; /* number of the linger under way */
+
+    /* settle.c */
+    struct map stale; /* by home */
+    struct stale *first_due, *last_due;
+    bool settling;       /* a request of the background writer is out */
+    uint64_t settle_req; /* its number, for cancel */
+    int64_t timer_ms;    /* when the next timer comes; 0: none set */
+    size_t reposted;
+};
+
+static inline void ledger_lock(struct ledger *l)
+{
+    pthread_mutex_lock(&l->lock);
+}
+
+static inline void ledger_unlock(struct ledger *l)
+{
+    pthread_mutex_unlock(&l->lock);
+}
+
+/* --- ledger.c; _locked: the caller holds l->lock -------------------------- */
+
+/* What a message changed, gathered. */
+struct changes {
+    struct ledger_change *list;
+    size_t n, cap;
+};
+
+/* Where it stands: IN_CHANNEL or IN_THREAD. */
+int ledger_place(const struct ledger *l, uint64_t channel);
+uint64_t ledger_channel(const struct ledger *l, int place);
+
+/* Applies the records of one message. results (may be NULL) has room for rs->n
+ * fold_results and as many rows, references. */
+void ledger_apply_locked(struct ledger *l, int place,
+                         const struct remote_message *m,
+                         const struct records *rs, bool local,
+                         enum fold_result *results, struct row **rows,
+                         struct changes *out);
+
+/* Hands what was gathered to the news. */
+void ledger_tell_locked(struct ledger *l, struct changes *c);
+struct news *ledger_news_locked(struct ledger *l);
+/* Tells the news; not under the lock. */
+void ledger_deliver(struct ledger *l);
+
+void ledger_note_damage_locked(struct ledger *l, uint64_t message,
+                               const char *text);
+void ledger_forget_damage_locked(struct ledger *l, uint64_t message);
+
+void ledger_note_own_locked(struct ledger *l, uint64_t message);
+bool ledger_is_own_locked(const struct ledger *l, uint64_t message);
+
+/* Does this message tell of a row, and is it by us? Notes those of others. */
+bool ledger_wants_locked(struct ledger *l, const struct remote_message *m);
+
+/* What is known of an attachment that is the text of a row. */
+const struct big *ledger_big_locked(const struct ledger *l, uint64_t file);
+struct keeper *ledger_keeper_locked(const struct ledger *l, uint64_t home);
+
+/* For free(). */
+char *ledger_label(struct ledger *l);
+
+void remote_message_copy(struct remote_message *to,
+                         const struct remote_message *from);
+
+/* --- load.c ----------------------------------------------------------------
+ */
+
+/* Fetches the file of a batch and applies it. */
+void load_batch(struct ledger *l, int place, const struct remote_message *m);
+
+/* --- event.c ---------------------------------------------------------------
+ */
+
+void event_message_locked(struct ledger *l, const struct remote_message *m,
+                          bool created, struct changes *out, bool *batch);
+void event_deleted_locked(struct ledger *l, uint64_t channel,
+                          const uint64_t *ids, size_t n);
+void held_free(struct held *h);
+
+/* --- commit.c --------------------------------------------------------------
+ */
+
+/* Is this message the one that is being committed right now? Then the commit
+ * takes it. */
+bool commit_takes_echo_locked(struct ledger *l, const struct remote_message *m);
+/* Everything that waits fails. */
+void commit_fail_all_locked(struct ledger *l, int r, const char *why);
+
+/* --- settle.c --------------------------------------------------------------
+ */
+
+enum settle_why {
+    SETTLE_SOON,  /* we made it stale */
+    SETTLE_LATER, /* somebody else did, who will see to it if he lives */
+};
+/* This row message does not show what it should, or is superfluous. */
+void settle_need_locked(struct ledger *l, const char *key, size_t key_len,
+                        uint64_t home, enum settle_why why);
+/* It was removed by somebody's hand while its row is there. */
+void settle_lost_locked(struct ledger *l, const char *key, size_t key_len,
+                        uint64_t home);
+/* A row message that was to be looked after is gone; false: it is not one. */
+bool settle_gone_locked(struct ledger *l, uint64_t home);
+/* It shows what it should. */
+void settle_forget_locked(struct ledger *l, uint64_t home);
+void settle_forget_all_locked(struct ledger *l);
+/* After any of these, without the lock. */
+void settle_go(struct ledger *l);

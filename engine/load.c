@@ -1,0 +1,617 @@
+/* Bringing a ledger into memory: its channel and its thread are listed from
+ * the beginning, both at once, page after page, and each page is applied while
+ * the next is on its way. After a gap in the events the same is done from
+ * where the last event or listing left off.
+ *
+ *     CLOSED --open--> OPENING --listed--> OPEN --channel deleted--> GONE
+ *        ^                |                  | gap: listed again, stays OPEN
+ *        +-----failed-----+
+ *
+ * What arrives by events while OPENING is held and applied at the end. A
+ * message that is damaged is noted and left out; one that cannot be fetched
+ * fails the opening. */
+#include <assert.h>
+#include <errno.h>
+
+#include "engine/base/alloc.h"
+#include "engine/base/log.h"
+#include "engine/job.h"
+#include "engine/ledger_impl.h"
+
+#define PAGE 100
+#define FETCHES 4 /* batch files on their way at the same time */
+#define RETRY_MS 2000
+#define RETRIES 6
+
+/* One request whose answer a thread of the pool waits for. */
+struct ask {
+    pthread_mutex_t lock;
+    pthread_cond_t done; /* with lock */
+    bool is_done;        /* under lock, as all below */
+    int r;
+    struct remote_reply reply;
+    struct err err;
+};
+
+static void ask_answered(void *arg, int r, struct remote_reply *reply,
+                         const struct err *err)
+{
+    struct ask *a = arg;
+
+    pthread_mutex_lock(&a->lock);
+    a->r = r;
+    if (r == 0) {
+        a->reply = *reply;
+        *reply = (struct remote_reply){0};
+    } else if (err) {
+        a->err = *err;
+    }
+    a->is_done = true;
+    /* Under the lock: who waits may free it as soon as it is let go. */
+    pthread_cond_signal(&a->done);
+    pthread_mutex_unlock(&a->lock);
+}
+
+static struct ask *ask_new(struct ledger *l, struct remote_request *req)
+{
+    struct ask *a = xcalloc(1, sizeof(*a));
+
+    pthread_mutex_init(&a->lock, NULL);
+    pthread_cond_init(&a->done, NULL);
+    core_submit(l->core, req, ask_answered, a);
+    return a;
+}
+
+static void ask_wait(struct ask *a)
+{
+    pthread_mutex_lock(&a->lock);
+    while (!a->is_done)
+        pthread_cond_wait(&a->done, &a->lock);
+    pthread_mutex_unlock(&a->lock);
+}
+
+/* Waits if need be: the answer comes in any case. NULL is fine. */
+static void ask_free(struct ask *a)
+{
+    if (!a)
+        return;
+    ask_wait(a);
+    remote_reply_release(&a->reply);
+    pthread_cond_destroy(&a->done);
+    pthread_mutex_destroy(&a->lock);
+    free(a);
+}
+
+static struct ask *ask_page(struct ledger *l, int place, uint64_t after)
+{
+    struct remote_request req = {
+        .op = REMOTE_LIST,
+        .priority = REMOTE_INTERACTIVE,
+        .channel = ledger_channel(l, place),
+        .after = after,
+        .limit = PAGE,
+    };
+    return ask_new(l, &req);
+}
+
+static void batch_request(struct ledger *l, int place, uint64_t message,
+                          uint64_t file, struct remote_request *req)
+{
+    *req = (struct remote_request){
+        .op = REMOTE_DOWNLOAD,
+        .priority = REMOTE_INTERACTIVE,
+        .channel = ledger_channel(l, place),
+        .message = message,
+        .file = file,
+    };
+}
+
+/* The file of a batch is here: its records, or the damage. */
+static void take_batch(struct ledger *l, int place,
+                       const struct remote_message *m,
+                       const struct records *head, const struct buf *body,
+                       struct changes *out)
+{
+    struct records rs = {0};
+    struct err err = ERR_INIT;
+
+    int r = batch_parse(head, m->id, body->data, body->len, &rs, &err);
+    ledger_lock(l);
+    if (r < 0)
+        ledger_note_damage_locked(l, m->id, err_text(&err, r));
+    else if (l->fold)
+        ledger_apply_locked(l, place, m, &rs, false, NULL, NULL, out);
+    ledger_unlock(l);
+    records_release(&rs);
+}
+
+/* --- listing ---------------------------------------------------------------
+ */
+
+/* A batch whose file is on its way. */
+struct fetch {
+    int place;
+    const struct remote_message *message; /* of the page being applied */
+    struct records head;
+    struct ask *ask;
+};
+
+struct loading {
+    struct ledger *l;
+    struct changes *out; /* NULL: nobody has seen what was before */
+    struct fetch fetches[FETCHES];
+    size_t first_fetch, n_fetches;
+};
+
+static int end_fetch(struct loading *ld, struct err *err)
+{
+    struct fetch *f = &ld->fetches[ld->first_fetch];
+    int r;
+
+    ld->first_fetch = (ld->first_fetch + 1) % FETCHES;
+    ld->n_fetches--;
+    ask_wait(f->ask);
+    r = f->ask->r;
+    if (r == 0) {
+        take_batch(ld->l, f->place, f->message, &f->head, &f->ask->reply.body,
+                   ld->out);
+    } else if (r == -ENOENT) {
+        ledger_lock(ld->l);
+        ledger_note_damage_locked(ld->l, f->message->id,
+                                  err_text(&f->ask->err, r));
+        ledger_unlock(ld->l);
+        r = 0;
+    } else {
+        *err = f->ask->err;
+        err_wrap(err, r, "the batch in message %llu",
+                 (unsigned long long)f->message->id);
+    }
+    ask_free(f->ask);
+    records_release(&f->head);
+    return r;
+}
+
+static int end_all_fetches(struct loading *ld, struct err *err)
+{
+    int res = 0;
+
+    while (ld->n_fetches > 0) {
+        struct err e = ERR_INIT;
+        int r = end_fetch(ld, &e);
+        if (r < 0 && res == 0) {
+            res = r;
+            *err = e;
+        }
+    }
+    return res;
+}
+
+static int start_fetch(struct loading *ld, int place,
+                       const struct remote_message *m, struct records *head,
+                       struct err *err)
+{
+    int r = 0;
+
+    if (ld->n_fetches == FETCHES)
+        r = end_fetch(ld, err);
+    struct fetch *f =
+        &ld->fetches[(ld->first_fetch + ld->n_fetches++) % FETCHES];
+    struct remote_request req;
+    batch_request(ld->l, place, m->id, head->batch_file, &req);
+    *f = (struct fetch){place, m, *head, ask_new(ld->l, &req)};
+    *head = (struct records){0};
+    return r;
+}
+
+static int load_message(struct loading *ld, int place,
+                        const struct remote_message *m, struct err *err)
+{
+    struct ledger *l = ld->l;
+    struct records rs = {0};
+    struct err why = ERR_INIT;
+    int res = 0;
+
+    ledger_lock(l);
+    bool ours = ledger_wants_locked(l, m) && !commit_takes_echo_locked(l, m);
+    ledger_unlock(l);
+    if (!ours)
+        return 0;
+
+    int r = message_parse(m, &rs, &why);
+    if (r == 0 && rs.batch_file) {
+        res = start_fetch(ld, place, m, &rs, err);
+    } else {
+        ledger_lock(l);
+        if (r == -EBADMSG)
+            ledger_note_damage_locked(l, m->id, err_text(&why, r));
+        else if (r == 0 && l->fold)
+            ledger_apply_locked(l, place, m, &rs, false, NULL, NULL, ld->out);
+        ledger_unlock(l);
+    }
+    records_release(&rs);
+    return res;
+}
+
+static int load_page(struct loading *ld, int place,
+                     const struct remote_reply *page, struct err *err)
+{
+    int res = 0;
+
+    for (size_t i = 0; i < page->n_messages && res == 0; i++)
+        res = load_message(ld, place, &page->messages[i], err);
+    /* The page's messages are borrowed by what is still being fetched. */
+    struct err e = ERR_INIT;
+    int r = end_all_fetches(ld, &e);
+    if (r < 0 && res == 0) {
+        res = r;
+        *err = e;
+    }
+    return res;
+}
+
+/* Lists both places from behind at[], and moves that on. */
+static int load_from(struct loading *ld, uint64_t at[2], struct err *err)
+{
+    struct ledger *l = ld->l;
+    struct ask *next[2] = {ask_page(l, IN_CHANNEL, at[0]), NULL};
+    int res = 0;
+
+    if (l->thread)
+        next[1] = ask_page(l, IN_THREAD, at[1]);
+    while (next[0] || next[1]) {
+        for (int place = 0; place < 2; place++) {
+            struct ask *page = next[place];
+            if (!page)
+                continue;
+            next[place] = NULL;
+            ask_wait(page);
+            if (page->r == -ENOENT && place == IN_THREAD) {
+                /* A table whose thread was lost, or never begun. */
+                AUTO_STR char *label = ledger_label(l);
+                log_warn("%s has no history thread", label);
+            } else if (page->r < 0 && res == 0) {
+                res = page->r;
+                *err = page->err;
+            }
+            size_t n = page->r == 0 ? page->reply.n_messages : 0;
+            for (size_t i = 0; i < n; i++)
+                if (page->reply.messages[i].id > at[place])
+                    at[place] = page->reply.messages[i].id;
+            if (res == 0 && n == PAGE) {
+                if (atomic_load(&l->core->closing))
+                    res = err_set(err, -ESHUTDOWN, "being closed");
+                else
+                    next[place] = ask_page(l, place, at[place]);
+            }
+            if (res == 0)
+                res = load_page(ld, place, &page->reply, err);
+            ask_free(page);
+        }
+    }
+    return res;
+}
+
+/* --- opening ---------------------------------------------------------------
+ */
+
+static void need_settling(void *arg, struct row *now, uint64_t home)
+{
+    settle_need_locked(arg, row_key(now), now->key_len, home, SETTLE_LATER);
+}
+
+/* Caller holds l->lock. What came by events meanwhile; batches are moved to
+ * *batches. */
+static void apply_held_locked(struct ledger *l, struct held **batches)
+{
+    while (l->held) {
+        struct held *h = l->held;
+        bool batch = false;
+
+        l->held = h->next;
+        if (h->is_message)
+            event_message_locked(l, &h->message, h->created, NULL, &batch);
+        else
+            event_deleted_locked(l, h->channel, h->ids, h->n_ids);
+        if (batch) {
+            h->next = *batches;
+            *batches = h;
+        } else {
+            held_free(h);
+        }
+    }
+    l->held_last = &l->held;
+}
+
+static void open_run(void *arg)
+{
+    struct ledger *l = arg;
+    struct loading ld = {.l = l};
+    struct err err = ERR_INIT;
+    uint64_t at[2] = {l->channel, l->thread};
+    struct held *batches = NULL;
+
+    int r = load_from(&ld, at, &err);
+
+    ledger_lock(l);
+    if (l->state == LEDGER_OPENING) {
+        if (r < 0)
+            err_wrap(&err, r, "%s cannot be read", l->label);
+        l->state = r < 0 ? LEDGER_CLOSED : LEDGER_OPEN;
+        for (int i = 0; i < 2; i++)
+            l->seen[i] = at[i];
+        apply_held_locked(l, &batches);
+        if (r == 0)
+            fold_stale_homes(l->fold, need_settling, l);
+        struct news *n = ledger_news_locked(l);
+        n->openers = l->openers;
+        n->r = r;
+        n->err = err;
+        l->openers = NULL;
+    }
+    ledger_unlock(l);
+
+    while (batches) {
+        struct held *next = batches->next;
+        load_batch(l, ledger_place(l, batches->channel), &batches->message);
+        held_free(batches);
+        batches = next;
+    }
+    ledger_deliver(l);
+    settle_go(l);
+    ledger_unref(l);
+}
+
+int ledger_open(struct ledger *l, table_opened *done, void *arg)
+{
+    bool start = false;
+    int r = 0;
+
+    ledger_lock(l);
+    if (l->state != LEDGER_OPEN) {
+        struct opener *o = xcalloc(1, sizeof(*o));
+        o->done = done;
+        o->arg = arg;
+        r = 1;
+        if (l->state == LEDGER_GONE || atomic_load(&l->core->closing)) {
+            struct news *n = ledger_news_locked(l);
+            n->openers = o;
+            n->r = l->state == LEDGER_GONE
+                       ? err_set(&n->err, -ENOENT, "%s is gone", l->label)
+                       : err_set(&n->err, -ESHUTDOWN, "being closed");
+        } else {
+            o->next = l->openers;
+            l->openers = o;
+            start = l->state == LEDGER_CLOSED;
+        }
+        if (start) {
+            l->state = LEDGER_OPENING;
+            fold_free(l->fold);
+            l->fold = fold_new();
+        }
+    }
+    ledger_unlock(l);
+    if (start)
+        job_run(l->core->pool, open_run, ledger_ref(l));
+    else if (r == 1)
+        ledger_deliver(l);
+    return r;
+}
+
+struct open_wait {
+    pthread_mutex_t lock;
+    pthread_cond_t done; /* with lock */
+    bool is_done;        /* under lock, as all below */
+    int r;
+    struct err *err;
+};
+
+static void open_waited(void *arg, int r, const struct err *err)
+{
+    struct open_wait *w = arg;
+
+    pthread_mutex_lock(&w->lock);
+    w->r = r;
+    if (r < 0 && w->err)
+        *w->err = *err;
+    w->is_done = true;
+    pthread_cond_signal(&w->done);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void wait_done(struct open_wait *w)
+{
+    pthread_mutex_lock(&w->lock);
+    while (!w->is_done)
+        pthread_cond_wait(&w->done, &w->lock);
+    pthread_mutex_unlock(&w->lock);
+    pthread_cond_destroy(&w->done);
+    pthread_mutex_destroy(&w->lock);
+}
+
+int ledger_open_wait(struct ledger *l, struct err *err)
+{
+    struct open_wait w = {
+        .lock = PTHREAD_MUTEX_INITIALIZER,
+        .done = PTHREAD_COND_INITIALIZER,
+        .err = err,
+    };
+
+    if (ledger_open(l, open_waited, &w) == 0)
+        return 0;
+    wait_done(&w);
+    return w.r;
+}
+
+struct text_wait {
+    struct open_wait wait;
+    struct text *text;
+};
+
+static void text_waited(void *arg, int r, struct text *text,
+                        const struct err *err)
+{
+    struct text_wait *w = arg;
+
+    w->text = text; /* read behind the lock that open_waited() takes */
+    open_waited(&w->wait, r, err);
+}
+
+int ledger_load_text_wait(struct ledger *l, struct row *r, struct text **out,
+                          struct err *err)
+{
+    struct text_wait w = {
+        .wait =
+            {
+                .lock = PTHREAD_MUTEX_INITIALIZER,
+                .done = PTHREAD_COND_INITIALIZER,
+                .err = err,
+            },
+    };
+
+    if (ledger_load_text(l, r, out, text_waited, &w) == 0)
+        return 0;
+    wait_done(&w.wait);
+    if (w.wait.r == 0)
+        *out = w.text;
+    return w.wait.r;
+}
+
+/* --- gaps ------------------------------------------------------------------
+ */
+
+static void relist_run(void *arg)
+{
+    struct ledger *l = arg;
+    struct err err = ERR_INIT;
+    int r = 0;
+
+    ledger_lock(l);
+    while (l->gap && l->state == LEDGER_OPEN &&
+           !atomic_load(&l->core->closing)) {
+        struct changes changes = {0};
+        struct loading ld = {.l = l, .out = &changes};
+        uint64_t at[2] = {l->gap_from[0], l->gap_from[1]};
+        uint64_t from[2] = {at[0], at[1]};
+
+        l->gap = false;
+        ledger_unlock(l);
+        r = load_from(&ld, at, &err);
+        ledger_lock(l);
+        for (int i = 0; i < 2; i++) {
+            if (r < 0)
+                l->gap_from[i] = l->gap && l->gap_from[i] < from[i]
+                                     ? l->gap_from[i]
+                                     : from[i];
+            else if (at[i] > l->seen[i])
+                l->seen[i] = at[i];
+        }
+        ledger_tell_locked(l, &changes);
+        if (r < 0) {
+            l->gap = true;
+            break;
+        }
+    }
+    bool again =
+        r < 0 && l->state == LEDGER_OPEN && !atomic_load(&l->core->closing);
+    l->relisting = again;
+    ledger_unlock(l);
+
+    ledger_deliver(l);
+    settle_go(l);
+    if (again) {
+        AUTO_STR char *label = ledger_label(l);
+        log_warn("%s: what changed while the connection was lost cannot be "
+                 "read yet: %s",
+                 label, err_text(&err, r));
+        job_after(l->core->pool, RETRY_MS, relist_run, l);
+    } else {
+        ledger_unref(l);
+    }
+}
+
+void ledger_gap(struct ledger *l)
+{
+    ledger_lock(l);
+    bool start = false;
+    if (l->state == LEDGER_OPEN) {
+        for (int i = 0; i < 2; i++)
+            if (!l->gap || l->seen[i] < l->gap_from[i])
+                l->gap_from[i] = l->seen[i];
+        l->gap = true;
+        start = !l->relisting;
+        l->relisting = true;
+    }
+    ledger_unlock(l);
+    if (start)
+        job_run(l->core->pool, relist_run, ledger_ref(l));
+}
+
+/* --- batches that events tell of -------------------------------------------
+ */
+
+struct late_batch {
+    struct ledger *l; /* a reference */
+    int place, tries;
+    struct remote_message message;
+    struct records head;
+};
+
+static void late_batch_free(struct late_batch *b)
+{
+    ledger_unref(b->l);
+    remote_message_release(&b->message);
+    records_release(&b->head);
+    free(b);
+}
+
+static void late_batch_ask(void *arg);
+
+static void late_batch_answered(void *arg, int r, struct remote_reply *reply,
+                                const struct err *err)
+{
+    struct late_batch *b = arg;
+    struct ledger *l = b->l;
+    struct changes changes = {0};
+
+    if (r == 0) {
+        take_batch(l, b->place, &b->message, &b->head, &reply->body, &changes);
+    } else if (r != -ENOENT && ++b->tries < RETRIES &&
+               !atomic_load(&l->core->closing)) {
+        job_after(l->core->pool, RETRY_MS << b->tries, late_batch_ask, b);
+        return;
+    }
+    ledger_lock(l);
+    if (r < 0)
+        ledger_note_damage_locked(l, b->message.id, err_text(err, r));
+    ledger_tell_locked(l, &changes);
+    ledger_unlock(l);
+    ledger_deliver(l);
+    settle_go(l);
+    late_batch_free(b);
+}
+
+static void late_batch_ask(void *arg)
+{
+    struct late_batch *b = arg;
+    struct remote_request req;
+
+    if (atomic_load(&b->l->core->closing)) {
+        late_batch_free(b);
+        return;
+    }
+    batch_request(b->l, b->place, b->message.id, b->head.batch_file, &req);
+    core_submit(b->l->core, &req, late_batch_answered, b);
+}
+
+void load_batch(struct ledger *l, int place, const struct remote_message *m)
+{
+    struct late_batch *b = xcalloc(1, sizeof(*b));
+
+    b->l = ledger_ref(l);
+    b->place = place;
+    remote_message_copy(&b->message, m);
+    if (message_parse(&b->message, &b->head, NULL) < 0 || !b->head.batch_file)
+        late_batch_free(b);
+    else
+        late_batch_ask(b);
+}

@@ -1,0 +1,761 @@
+/* Tables: a channel, its card, the thread on the card, and an entry in the
+ * namespace's catalog.
+ *
+ *     table_create:   channel -> card -> thread -> entry
+ *     table_drop:     entry -> channel
+ *     table_rename, table_schema_set:   entry
+ *
+ * The entry is the commit. What a crash leaves behind before it is a channel
+ * nobody refers to; the next table_create() of the same name takes it, if
+ * there is nothing in it. */
+#include <errno.h>
+
+#include "engine/base/alloc.h"
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/engine_impl.h"
+#include "engine/name.h"
+#include "engine/record.h"
+
+#define SNOWFLAKE_EPOCH_MS 1420070400000
+
+/* A channel without a card may be another process's, half way through. */
+#define ORPHAN_AGE_MS 10000
+
+static void changed(void *arg, const struct ledger_change *list, size_t n)
+{
+    struct table *t = arg;
+    struct engine *e = t->engine;
+
+    for (size_t i = 0; e->watch && i < n; i++) {
+        const struct ledger_change *lc = &list[i];
+        bool was = lc->old && !lc->old->deleted;
+        bool is = lc->now && !lc->now->deleted;
+        struct change c = {
+            .kind = CHANGE_ROW,
+            .table = t,
+            .old = was ? lc->old : NULL,
+            .now = is ? lc->now : NULL,
+            .tomb = lc->now && !is ? lc->now : NULL,
+            .local = lc->local,
+        };
+        engine_lock(e);
+        c.ns = t->ns;
+        c.database = c.ns->db;
+        engine_unlock(e);
+        if (was || is)
+            e->watch(e->watch_arg, &c);
+        if (lc->voided) {
+            c.kind = CHANGE_VOIDED;
+            c.old = c.tomb = NULL;
+            c.now = lc->voided;
+            e->watch(e->watch_arg, &c);
+        }
+    }
+}
+
+static int rekey(void *arg, const char *key, size_t key_len, const char *text,
+                 size_t len, struct buf *out, struct err *err)
+{
+    struct table *t = arg;
+    struct schema *s = table_schema(t);
+
+    int r = schema_rekey(s, key, key_len, text, len, out, err);
+    schema_unref(s);
+    return r;
+}
+
+static void freed(void *arg)
+{
+    struct table *t = arg;
+
+    for (size_t i = 0; i < t->n_former; i++)
+        namespace_unref(t->former[i]);
+    free(t->former);
+    namespace_unref(t->ns);
+    schema_unref(t->schema);
+    pthread_mutex_destroy(&t->lock);
+    free(t->name);
+    free(t);
+}
+
+static const struct ledger_owner owner = {changed, rekey, freed};
+
+/* --- in the tree -----------------------------------------------------------
+ */
+
+static void label_of(const char *name, struct buf *out)
+{
+    buf_printf(out, "table '%s'", name);
+}
+
+struct table *table_new_locked(struct namespace *ns, uint64_t channel,
+                               uint64_t history, const char *name)
+{
+    struct engine *e = ns->db->engine;
+    struct table *t = xcalloc(1, sizeof(*t));
+    AUTO_BUF struct buf label = BUF_INIT;
+
+    label_of(name, &label);
+    struct ledger_options o = {
+        .core = &e->core,
+        .channel = channel,
+        .thread = history,
+        .label = label.data,
+        .max_file = ns->db->max_file,
+        .owner = &owner,
+        .arg = t,
+    };
+    t->engine = e;
+    t->ledger = ledger_new(&o);
+    t->ns = namespace_ref(ns);
+    t->channel = channel;
+    t->history = history;
+    t->name = xstrdup(name);
+    pthread_mutex_init(&t->lock, NULL);
+    ns->tables = xrealloc(ns->tables, (ns->n_tables + 1) * sizeof(*ns->tables));
+    ns->tables[ns->n_tables++] = t;
+    engine_route_locked(e, channel, t->ledger);
+    engine_route_locked(e, history, t->ledger);
+    return t;
+}
+
+static void remove_from(struct namespace *ns, const struct table *t)
+{
+    size_t at = 0;
+
+    while (ns->tables[at] != t)
+        at++;
+    for (ns->n_tables--; at < ns->n_tables; at++)
+        ns->tables[at] = ns->tables[at + 1];
+}
+
+void table_move_locked(struct table *t, struct namespace *ns)
+{
+    remove_from(t->ns, t);
+    t->former = xrealloc(t->former, (t->n_former + 1) * sizeof(*t->former));
+    t->former[t->n_former++] = t->ns;
+    t->ns = namespace_ref(ns);
+    ns->tables = xrealloc(ns->tables, (ns->n_tables + 1) * sizeof(*ns->tables));
+    ns->tables[ns->n_tables++] = t;
+}
+
+void table_detach_locked(struct table *t)
+{
+    struct engine *e = t->engine;
+
+    remove_from(t->ns, t);
+    t->gone = true;
+    engine_unroute_locked(e, t->channel);
+    engine_unroute_locked(e, t->history);
+}
+
+void table_end(struct table *t)
+{
+    ledger_gone(t->ledger);
+    table_unref(t);
+}
+
+void table_set_name_locked(struct table *t, const char *name)
+{
+    AUTO_BUF struct buf label = BUF_INIT;
+
+    free(t->name);
+    t->name = xstrdup(name);
+    label_of(name, &label);
+    ledger_set_label(t->ledger, label.data);
+}
+
+void table_set_schema(struct table *t, struct schema *s)
+{
+    pthread_mutex_lock(&t->lock);
+    struct schema *old = t->schema;
+    t->schema = s;
+    pthread_mutex_unlock(&t->lock);
+    schema_unref(old);
+}
+
+struct schema *table_schema(struct table *t)
+{
+    pthread_mutex_lock(&t->lock);
+    struct schema *s = schema_ref(t->schema);
+    pthread_mutex_unlock(&t->lock);
+    return s;
+}
+
+struct table *table_ref(struct table *t)
+{
+    ledger_ref(t->ledger);
+    return t;
+}
+
+void table_unref(struct table *t)
+{
+    if (t)
+        ledger_unref(t->ledger);
+}
+
+struct table *table_find(struct namespace *ns, const char *name)
+{
+    struct table *t = NULL;
+
+    engine_lock(ns->db->engine);
+    for (size_t i = 0; i < ns->n_tables && !t; i++)
+        if (strcmp(ns->tables[i]->name, name) == 0)
+            t = table_ref(ns->tables[i]);
+    engine_unlock(ns->db->engine);
+    return t;
+}
+
+struct table **table_list(struct namespace *ns, size_t *n)
+{
+    engine_lock(ns->db->engine);
+    struct table **list = xcalloc(ns->n_tables, sizeof(struct table *));
+    *n = ns->n_tables;
+    for (size_t i = 0; i < ns->n_tables; i++)
+        list[i] = table_ref(ns->tables[i]);
+    engine_unlock(ns->db->engine);
+    return list;
+}
+
+char *table_name(struct table *t)
+{
+    struct engine *e = t->engine;
+
+    engine_lock(e);
+    char *name = xstrdup(t->name);
+    engine_unlock(e);
+    return name;
+}
+
+uint64_t table_id(const struct table *t)
+{
+    return t->channel;
+}
+
+uint64_t table_history_id(const struct table *t)
+{
+    return t->history;
+}
+
+struct namespace *table_namespace(struct table *t)
+{
+    struct engine *e = t->engine;
+
+    engine_lock(e);
+    struct namespace *ns = t->ns;
+    engine_unlock(e);
+    return ns;
+}
+
+int64_t table_mtime_ms(struct table *t)
+{
+    int64_t rows = ledger_mtime_ms(t->ledger);
+    int64_t born = (int64_t)(t->channel >> 22) + SNOWFLAKE_EPOCH_MS;
+
+    return rows > born ? rows : born;
+}
+
+bool table_writable(struct table *t)
+{
+    struct engine *e = t->engine;
+
+    engine_lock(e);
+    const struct chan *c = database_chan_locked(t->ns->db, t->channel);
+    bool may = !e->core.read_only && !t->gone && c && c->writable;
+    engine_unlock(e);
+    return may;
+}
+
+bool table_is_open(struct table *t)
+{
+    return ledger_is_open(t->ledger);
+}
+
+int table_open(struct table *t, table_opened *done, void *arg)
+{
+    return ledger_open(t->ledger, done, arg);
+}
+
+int table_open_wait(struct table *t, struct err *err)
+{
+    return ledger_open_wait(t->ledger, err);
+}
+
+/* --- creating --------------------------------------------------------------
+ */
+
+/* The table's first message: it says what the channel is, and its id is the
+ * history thread's. */
+static void card_text(const char *name, struct buf *out)
+{
+    buf_addstr(out, "-# dbcord card ");
+    buf_add_json(out, name, strlen(name));
+    buf_addstr(out, "\nThis channel is a table of a database. Each message "
+                    "below is a row, kept by a program; the thread on this "
+                    "message holds their history. Please do not delete any of "
+                    "it: rows are read by what is here. What people write here "
+                    "is ignored.");
+}
+
+static int post_card(struct engine *e, uint64_t channel, const char *name,
+                     uint64_t *card, struct err *err)
+{
+    struct remote_reply reply = {0};
+    struct remote_request req = {
+        .op = REMOTE_POST,
+        .priority = REMOTE_INTERACTIVE,
+        .channel = channel,
+    };
+
+    card_text(name, &req.draft.content);
+    int r = remote_run(e->core.remote, &req, &reply, err);
+    if (r < 0)
+        return err_wrap(err, r, "the card of the table");
+    *card = reply.messages[0].id;
+    remote_reply_release(&reply);
+    return 0;
+}
+
+static int start_thread(struct engine *e, uint64_t channel, uint64_t card,
+                        struct err *err)
+{
+    struct remote_reply reply = {0};
+    struct remote_request req = {
+        .op = REMOTE_THREAD_START,
+        .priority = REMOTE_INTERACTIVE,
+        .channel = channel,
+        .message = card,
+        .name = "history",
+    };
+
+    int r = remote_run(e->core.remote, &req, &reply, err);
+    if (r < 0)
+        return err_wrap(err, r, "the history thread of the table");
+    remote_reply_release(&reply);
+    return 0;
+}
+
+/* The first messages of a channel or thread. */
+static int list_first(struct engine *e, uint64_t channel,
+                      struct remote_reply *reply, struct err *err)
+{
+    struct remote_request req = {
+        .op = REMOTE_LIST,
+        .priority = REMOTE_INTERACTIVE,
+        .channel = channel,
+        .after = channel,
+        .limit = 10,
+    };
+
+    return remote_run(e->core.remote, &req, reply, err);
+}
+
+/* A channel an interrupted create left behind, and how far that came. */
+struct orphan {
+    uint64_t channel, card;
+    bool has_thread;
+};
+
+static bool starts_as_card(const struct remote_message *m, const char *name)
+{
+    AUTO_BUF struct buf card = BUF_INIT;
+
+    card_text(name, &card);
+    return buf_equals(&card, m->content, m->content_len);
+}
+
+/* Can the table go on from there? Only where no row was ever written. */
+static bool is_usable(struct engine *e, struct orphan *o, const char *name)
+{
+    struct remote_reply reply = {0};
+    int64_t born = (int64_t)(o->channel >> 22) + SNOWFLAKE_EPOCH_MS;
+    size_t others = 0;
+
+    if (list_first(e, o->channel, &reply, NULL) < 0)
+        return false;
+    for (size_t i = 0; i < reply.n_messages; i++) {
+        const struct remote_message *m = &reply.messages[i];
+        if (!o->card && m->author_id == e->core.self && m->type == 0 &&
+            starts_as_card(m, name)) {
+            o->card = m->id;
+            o->has_thread = m->thread_id != 0;
+        } else if (m->type == 0) {
+            others++;
+        }
+    }
+    remote_reply_release(&reply);
+    if (others > 0)
+        return false;
+    if (!o->card)
+        return clock_wall_ms() - born > ORPHAN_AGE_MS;
+    if (!o->has_thread)
+        return true;
+    if (list_first(e, o->card, &reply, NULL) < 0)
+        return false;
+    for (size_t i = 0; i < reply.n_messages; i++)
+        others += reply.messages[i].type == 0;
+    remote_reply_release(&reply);
+    return others == 0;
+}
+
+static bool is_in_use(const struct database *d, uint64_t channel)
+{
+    for (size_t i = 0; i < d->n_spaces; i++)
+        for (size_t k = 0; k < d->spaces[i]->n_tables; k++)
+            if (d->spaces[i]->tables[k]->channel == channel)
+                return true;
+    return false;
+}
+
+static struct orphan find_orphan(struct namespace *ns, const char *name)
+{
+    struct database *d = ns->db;
+    struct engine *e = d->engine;
+    AUTO_BUF struct buf wanted = BUF_INIT;
+    struct orphan list[8];
+    size_t n = 0;
+    const struct chan *c;
+
+    name_table_channel(name, &wanted);
+    engine_lock(e);
+    const struct chan *first = database_chan_locked(d, ns->category);
+    for (size_t at = 0; first && (c = map_next(&d->channels, &at));) {
+        const struct chan *parent = database_chan_locked(d, c->parent);
+        if (n < 8 && c->kind == REMOTE_CHANNEL_TEXT && parent &&
+            strncmp(parent->name, first->name, strlen(first->name)) == 0 &&
+            strcmp(c->name, wanted.data) == 0 && !is_in_use(d, c->id))
+            list[n++] = (struct orphan){.channel = c->id};
+    }
+    engine_unlock(e);
+    for (size_t i = 0; i < n; i++)
+        if (is_usable(e, &list[i], name))
+            return list[i];
+    return (struct orphan){0};
+}
+
+static int make_channel(struct namespace *ns, const char *name,
+                        struct orphan *o, struct err *err)
+{
+    struct engine *e = ns->db->engine;
+    uint64_t category;
+    int r = 0;
+
+    *o = find_orphan(ns, name);
+    if (!o->channel) {
+        AUTO_BUF struct buf channel = BUF_INIT;
+        AUTO_BUF struct buf topic = BUF_INIT;
+        name_table_channel(name, &channel);
+        buf_printf(&topic,
+                   "The table %s. Kept by dbcord, a program; please "
+                   "leave its messages alone.",
+                   name);
+        r = namespace_room(ns, &category, err);
+        if (r == 0)
+            r = database_add_channel(ns->db, REMOTE_CHANNEL_TEXT, category,
+                                     channel.data, topic.data, &o->channel,
+                                     err);
+    }
+    if (r == 0 && !o->card)
+        r = post_card(e, o->channel, name, &o->card, err);
+    if (r == 0 && !o->has_thread)
+        r = start_thread(e, o->channel, o->card, err);
+    return r;
+}
+
+static int check_change(struct namespace *ns, const char *name, struct err *err)
+{
+    if (ns->db->engine->core.read_only)
+        return err_set(err, -EROFS, "mounted read-only");
+    if (!database_writable(ns->db))
+        return err_set(err, -EACCES,
+                       "the bot may not manage channels on this server: give "
+                       "it the permission Manage Channels");
+    return name ? name_check("table", name, strlen(name), err) : 0;
+}
+
+/* The entry of a table as a write. */
+static void entry_write(enum write_kind kind, const struct buf *key,
+                        const struct buf *text, struct write *w)
+{
+    *w = (struct write){
+        .kind = kind,
+        .key = key->data,
+        .key_len = key->len,
+    };
+    if (text) {
+        w->text = text->data;
+        w->text_len = text->len;
+    }
+}
+
+static int put_new_entry(struct namespace *ns, const char *name,
+                         const struct orphan *o, const struct schema *schema,
+                         struct err *err)
+{
+    AUTO_BUF struct buf key = BUF_INIT;
+    AUTO_BUF struct buf text = BUF_INIT;
+    struct write w;
+
+    catalog_key_table(name, &key);
+    catalog_text_table(name, o->channel, o->card, schema, &text);
+    entry_write(WRITE_PUT, &key, &text, &w);
+    w.must_be_new = true;
+    int r = ledger_write_wait(ns->ledger, &w, NULL, err);
+    catalog_sync(ns, true);
+    if (r != -EEXIST)
+        return r;
+
+    /* Another process was first. What was made here goes, unless it took just
+     * that channel. */
+    struct err ignored = ERR_INIT;
+    engine_lock(ns->db->engine);
+    bool in_use = is_in_use(ns->db, o->channel);
+    engine_unlock(ns->db->engine);
+    if (!in_use && database_remove_channel(ns->db, o->channel, &ignored) < 0)
+        log_warn("%s", ignored.text);
+    return err_set(err, -EEXIST, "there is a table '%s' already", name);
+}
+
+static int create(struct namespace *ns, const char *name,
+                  const struct schema *schema, struct table **out,
+                  struct err *err)
+{
+    struct orphan o;
+
+    int r = namespace_load(ns, err);
+    if (r < 0)
+        return r;
+    struct table *t = table_find(ns, name);
+    if (t) {
+        table_unref(t);
+        return err_set(err, -EEXIST, "there is a table '%s' already", name);
+    }
+    r = make_channel(ns, name, &o, err);
+    if (r == 0)
+        r = put_new_entry(ns, name, &o, schema, err);
+    if (r < 0)
+        return r;
+    t = table_find(ns, name);
+    if (!t)
+        return err_set(err, -ENOENT,
+                       "the table '%s' was dropped as soon as it was there",
+                       name);
+    if (out)
+        *out = t;
+    else
+        table_unref(t);
+    return 0;
+}
+
+int table_create(struct namespace *ns, const char *name, struct schema *schema,
+                 struct table **out, struct err *err)
+{
+    int r = check_change(ns, name, err);
+    if (r < 0)
+        return r;
+
+    struct schema *s = schema ? schema_ref(schema) : schema_new_default("id");
+    database_enter(ns->db);
+    r = create(ns, name, s, out, err);
+    database_leave(ns->db);
+    schema_unref(s);
+    return r < 0 ? err_wrap(err, r, "create '%s'", name) : 0;
+}
+
+/* --- dropping --------------------------------------------------------------
+ */
+
+static int check_empty(struct table *t, struct err *err)
+{
+    struct ledger_stats stats;
+
+    int r = ledger_open_wait(t->ledger, err);
+    if (r < 0)
+        return r;
+    ledger_stats(t->ledger, &stats);
+    if (stats.rows > 0)
+        return err_set(err, -ENOTEMPTY, "it has %zu rows", stats.rows);
+    if (stats.queued > 0 || stats.committing)
+        return err_set(err, -ENOTEMPTY, "rows are just being written");
+    return 0;
+}
+
+static int drop(struct table *t, struct namespace *ns, struct err *err)
+{
+    AUTO_BUF struct buf key = BUF_INIT;
+    AUTO_STR char *name = table_name(t);
+    struct write w;
+    struct err e = ERR_INIT;
+
+    catalog_key_table(name, &key);
+    entry_write(WRITE_DELETE, &key, NULL, &w);
+    int r = ledger_write_wait(ns->ledger, &w, NULL, err);
+    if (r < 0)
+        return r;
+    catalog_sync(ns, true);
+    /* It is dropped. A channel that stays is an orphan with messages in it:
+     * nothing will ever take it for a table. */
+    if (database_remove_channel(ns->db, t->channel, &e) < 0)
+        log_warn("table '%s' is dropped, but %s", name, e.text);
+    return 0;
+}
+
+int table_drop(struct table *t, bool if_empty, struct err *err)
+{
+    struct namespace *ns = table_namespace(t);
+    AUTO_STR char *name = table_name(t);
+
+    int r = check_change(ns, NULL, err);
+    if (r < 0)
+        return r;
+    if (if_empty)
+        r = check_empty(t, err);
+    if (r == 0) {
+        database_enter(ns->db);
+        r = drop(t, table_namespace(t), err);
+        database_leave(ns->db);
+    }
+    return r < 0 ? err_wrap(err, r, "drop '%s'", name) : 0;
+}
+
+/* --- other entries ---------------------------------------------------------
+ */
+
+static int rename_within(struct table *t, const char *old, const char *name,
+                         const struct buf *text, struct err *err)
+{
+    struct namespace *ns = table_namespace(t);
+    AUTO_BUF struct buf from = BUF_INIT;
+    AUTO_BUF struct buf to = BUF_INIT;
+    struct write w;
+
+    catalog_key_table(old, &from);
+    catalog_key_table(name, &to);
+    entry_write(WRITE_RENAME, &from, text, &w);
+    w.to = to.data;
+    w.to_len = to.len;
+    w.must_be_new = true;
+    int r = ledger_write_wait(ns->ledger, &w, NULL, err);
+    catalog_sync(ns, true);
+    return r;
+}
+
+/* First the new entry, then the old one goes: in between the later counts. */
+static int rename_across(struct table *t, struct namespace *to, const char *old,
+                         const char *name, const struct buf *text,
+                         struct err *err)
+{
+    struct namespace *from = table_namespace(t);
+    AUTO_BUF struct buf old_key = BUF_INIT;
+    AUTO_BUF struct buf key = BUF_INIT;
+    struct write w;
+
+    int r = namespace_load(to, err);
+    if (r < 0)
+        return r;
+    catalog_key_table(name, &key);
+    entry_write(WRITE_PUT, &key, text, &w);
+    w.must_be_new = true;
+    r = ledger_write_wait(to->ledger, &w, NULL, err);
+    catalog_sync(to, true);
+    if (r < 0)
+        return r;
+    catalog_key_table(old, &old_key);
+    entry_write(WRITE_DELETE, &old_key, NULL, &w);
+    r = ledger_write_wait(from->ledger, &w, NULL, err);
+    catalog_sync(from, true);
+    return r == -ENOENT ? 0 : r;
+}
+
+int table_rename(struct table *t, struct namespace *to, const char *name,
+                 struct err *err)
+{
+    struct namespace *ns = table_namespace(t);
+    AUTO_BUF struct buf text = BUF_INIT;
+
+    int r = check_change(to, name, err);
+    if (r < 0)
+        return r;
+    if (to->db != ns->db)
+        return err_set(err, -EXDEV, "a table cannot move to another server");
+
+    database_enter(ns->db);
+    ns = table_namespace(t);
+    AUTO_STR char *old = table_name(t);
+    struct schema *s = table_schema(t);
+    catalog_text_table(name, t->channel, t->history, s, &text);
+    schema_unref(s);
+    if (ns == to && strcmp(old, name) == 0)
+        r = 0;
+    else if (ns == to)
+        r = rename_within(t, old, name, &text, err);
+    else
+        r = rename_across(t, to, old, name, &text, err);
+    database_leave(ns->db);
+    return r < 0 ? err_wrap(err, r, "rename '%s' to '%s'", old, name) : 0;
+}
+
+#define OFFENDERS 3
+
+/* Which rows would the new schema refuse? */
+static int check_rows(struct table *t, const struct schema *s, struct err *err)
+{
+    struct row *rows[64];
+    uint64_t after = 0;
+    size_t n, bad = 0;
+    AUTO_BUF struct buf named = BUF_INIT;
+
+    int r = ledger_open_wait(t->ledger, err);
+    while (r == 0 && (n = ledger_list(t->ledger, after, rows, 64)) > 0) {
+        after = rows[n - 1]->seq;
+        for (size_t i = 0; i < n; i++) {
+            AUTO_BUF struct buf out = BUF_INIT;
+            struct text *text = NULL;
+            struct err why = ERR_INIT;
+            if (r == 0)
+                r = ledger_load_text_wait(t->ledger, rows[i], &text, err);
+            if (r == 0 &&
+                schema_check(s, row_key(rows[i]), rows[i]->key_len, text->data,
+                             text->len, &out, NULL, &why) < 0 &&
+                ++bad <= OFFENDERS)
+                buf_printf(&named, "%s'%.60s' (%s)", bad > 1 ? ", " : "",
+                           row_key(rows[i]), why.text);
+            text_unref(text);
+            row_unref(rows[i]);
+        }
+    }
+    if (r < 0 || bad == 0)
+        return r;
+    return err_set(err, -EINVAL, "%zu row%s would break it: %s%s", bad,
+                   bad == 1 ? "" : "s", named.data,
+                   bad > OFFENDERS ? ", …" : "");
+}
+
+int table_schema_set(struct table *t, struct schema *s, bool force,
+                     struct err *err)
+{
+    struct namespace *ns = table_namespace(t);
+    AUTO_BUF struct buf key = BUF_INIT;
+    AUTO_BUF struct buf text = BUF_INIT;
+    struct write w;
+
+    int r = 0;
+    if (t->engine->core.read_only)
+        r = err_set(err, -EROFS, "mounted read-only");
+    if (r == 0 && !force)
+        r = check_rows(t, s, err);
+    if (r < 0)
+        return r;
+    database_enter(ns->db);
+    AUTO_STR char *name = table_name(t);
+    ns = table_namespace(t);
+    catalog_key_table(name, &key);
+    catalog_text_table(name, t->channel, t->history, s, &text);
+    entry_write(WRITE_PUT, &key, &text, &w);
+    w.must_exist = true;
+    r = ledger_write_wait(ns->ledger, &w, NULL, err);
+    catalog_sync(ns, true);
+    database_leave(ns->db);
+    return r < 0 ? err_wrap(err, r, "the schema of '%s'", name) : 0;
+}
