@@ -18,6 +18,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* leaf */
 static char *secrets[MAX_SECRETS];                       /* under lock */
 static char *recent[RECENT_LINES]; /* under lock: a ring */
 static size_t recent_next;         /* under lock */
+static uint64_t written;           /* under lock: lines since the start */
 
 void log_open_syslog(const char *name)
 {
@@ -86,6 +87,7 @@ void log_line(enum log_level level, const char *fmt, ...)
     free(recent[recent_next]);
     recent[recent_next] = buf_take_str(&line);
     recent_next = (recent_next + 1) % RECENT_LINES;
+    written++;
     pthread_mutex_unlock(&lock);
 }
 
@@ -100,4 +102,17 @@ void log_recent(struct buf *out)
         }
     }
     pthread_mutex_unlock(&lock);
+}
+
+uint64_t log_since(uint64_t seen, struct buf *out)
+{
+    pthread_mutex_lock(&lock);
+    uint64_t first = written > RECENT_LINES ? written - RECENT_LINES : 0;
+    for (uint64_t i = seen > first ? seen : first; i < written; i++) {
+        buf_addstr(out, recent[i % RECENT_LINES]);
+        buf_addc(out, '\n');
+    }
+    seen = written;
+    pthread_mutex_unlock(&lock);
+    return seen;
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "engine/base/buf.h"
 
@@ -33,3 +34,7 @@ void log_line(enum log_level level, const char *fmt, ...)
 
 /* Appends the newest lines, oldest first. */
 void log_recent(struct buf *out);
+
+/* Appends those written after the first `seen` lines of this process, as far
+ * as they are kept. The number to ask with the next time. */
+uint64_t log_since(uint64_t seen, struct buf *out);
