@@ -1,0 +1,89 @@
+#include "fs/handle.h"
+
+#include <fcntl.h>
+
+#include "engine/base/alloc.h"
+#include "fs/fs.h"
+
+struct handle *handle_new(struct node *n, int flags)
+{
+    struct handle *h = xcalloc(1, sizeof(*h));
+
+    atomic_init(&h->refs, 1);
+    pthread_mutex_init(&h->lock, NULL);
+    h->node = node_ref(n);
+    h->flags = flags;
+    h->body = BUF_INIT;
+    atomic_fetch_add(&n->mount->handles, 1);
+    pthread_mutex_lock(&n->mount->lock);
+    map_put(&n->mount->open, h, h);
+    pthread_mutex_unlock(&n->mount->lock);
+    return h;
+}
+
+static void destroy(struct handle *h)
+{
+    edit_release(&h->edit);
+    buf_release(&h->body);
+    row_unref(h->row);
+    if (h->text)
+        text_unref(h->text);
+    pthread_mutex_destroy(&h->lock);
+    free(h);
+}
+
+static uint64_t handle_hash(const void *item)
+{
+    return hash_u64((uint64_t)(uintptr_t)item);
+}
+
+static bool handle_is(const void *item, const void *key)
+{
+    return item == key;
+}
+
+const struct map_type handles_type = {handle_hash, handle_is};
+
+void handles_free(struct mount *m)
+{
+    struct handle *h;
+    size_t at = 0;
+
+    while ((h = map_next(&m->open, &at)))
+        destroy(h);
+    map_release(&m->open);
+}
+
+struct handle *handle_ref(struct handle *h)
+{
+    atomic_fetch_add(&h->refs, 1);
+    return h;
+}
+
+void handle_unref(struct handle *h)
+{
+    if (!h || atomic_fetch_sub(&h->refs, 1) != 1)
+        return;
+    struct node *n = h->node;
+    atomic_fetch_sub(&n->mount->handles, 1);
+    pthread_mutex_lock(&n->mount->lock);
+    map_remove(&n->mount->open, handle_hash(h), h);
+    pthread_mutex_unlock(&n->mount->lock);
+    destroy(h);
+    node_unref(n);
+}
+
+bool handle_writes(const struct handle *h)
+{
+    return (h->flags & O_ACCMODE) != O_RDONLY;
+}
+
+void handle_give(struct handle *h, struct fuse_file_info *fi)
+{
+    fi->fh = (uint64_t)(uintptr_t)h;
+}
+
+struct handle *handle_of(const struct fuse_file_info *fi)
+{
+    return fi ? (struct handle *)(uintptr_t)fi->fh : NULL;
+}

@@ -1,0 +1,24 @@
+/* A table's directory: its rows, its drafts, and the views beside them. */
+#pragma once
+
+#include "fs/inode.h"
+#include "fs/local.h"
+
+struct table_dir {
+    struct node node;
+    struct table *table; /* a reference; set at creation, as local */
+    struct local *local;
+};
+
+/* The table's node; a reference. */
+struct node *table_dir_of(struct mount *m, struct table *t);
+
+/* What a name in a table stands for now, if it is a file; a reference or
+ * NULL. The table is open. */
+struct node *table_child(struct node *dir, const char *name);
+
+/* The same in its .rejected. */
+struct node *rejected_child(struct node *dir, const char *name);
+
+/* move.c: RENAME of a file, in a table's directory or out of its .rejected */
+void move_file(struct fuse_req *req, const struct rename *r);
