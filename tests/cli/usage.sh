@@ -61,7 +61,7 @@ assert_said 'no settings file nowhere'
 printf '%s\n' DISCORD_BOT_TOKEN=sesame-open-1234 DBCORD_GUILD_ID=1 \
     DBCORD_API_URL=http://192.0.2.1/api/v10 >.env
 assert_exit 1 dbcord tables prod
-assert_said 'loopback'
+assert_said 'https:'
 ! grep -q sesame "$WORK/err" || fail "the token was shown"
 
 # A value from a file that is not there; a result nobody can take.
