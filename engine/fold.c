@@ -220,8 +220,7 @@ static void closed(void *array, uint32_t n, uint32_t i, size_t size)
     memmove(a + i * size, a + (i + 1) * size, (n - i - 1) * size);
 }
 
-/* --- the listing -----------------------------------------------------------
- */
+/* --- the listing ---------------------------------------------------------- */
 
 static uint64_t place_seq(place p)
 {
@@ -285,8 +284,7 @@ size_t fold_list(struct fold *f, uint64_t after, struct row **out, size_t n)
     return got;
 }
 
-/* --- heads -----------------------------------------------------------------
- */
+/* --- heads ---------------------------------------------------------------- */
 
 static struct row *head_of(const struct fold *f, const char *key, size_t len)
 {
@@ -378,8 +376,7 @@ static struct row *row_of(struct fold *f, const struct record *rec)
     return r;
 }
 
-/* --- tracks ----------------------------------------------------------------
- */
+/* --- tracks --------------------------------------------------------------- */
 
 static struct track *track_find(const struct fold *f, const char *key,
                                 size_t len)
@@ -579,8 +576,7 @@ static struct row *take_follower(struct fold *f, struct track *t)
     return NULL;
 }
 
-/* --- homes -----------------------------------------------------------------
- */
+/* --- homes ---------------------------------------------------------------- */
 
 static uint32_t claim_place(const struct track *t, uint64_t home)
 {
@@ -707,8 +703,7 @@ struct row *fold_at_home(struct fold *f, uint64_t home)
     return map_get(&f->homes, hash_u64(home), &home);
 }
 
-/* --- applying --------------------------------------------------------------
- */
+/* --- applying ------------------------------------------------------------- */
 
 /* Makes r the head, then whatever waited for it. *change gathers. */
 static void advance(struct fold *f, struct track *t, struct row *r,
@@ -881,8 +876,7 @@ enum fold_result fold_checkpoint(struct fold *f, const struct record *r,
     return FOLD_APPLIED;
 }
 
-/* --- asking ----------------------------------------------------------------
- */
+/* --- asking --------------------------------------------------------------- */
 
 struct row *fold_head(struct fold *f, const char *key, size_t key_len)
 {

@@ -669,8 +669,7 @@ bool json_find(const char *text, size_t len, const char *name,
     return false;
 }
 
-/* --- values ----------------------------------------------------------------
- */
+/* --- values --------------------------------------------------------------- */
 
 static int hex_digit(char c)
 {
@@ -894,8 +893,7 @@ int json_number_compare(const char *a, size_t a_len, const char *b,
     return x.negative ? compare_size(&y, &x) : compare_size(&x, &y);
 }
 
-/* --- one member put in or changed ------------------------------------------
- */
+/* --- one member put in or changed ----------------------------------------- */
 
 /* The text's own habits, seen at its first members. */
 struct style {

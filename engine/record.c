@@ -25,8 +25,7 @@
 /* Room a find line needs at least: the key's token and token_overflow. */
 #define FIND_LEAST (sizeof("\n" FIND_START) - 1 + 2 * (TOKEN_LEN + 1))
 
-/* --- what survives ---------------------------------------------------------
- */
+/* --- what survives -------------------------------------------------------- */
 
 /* Control, format, private, unassigned and invisible characters: known or
  * suspected to be stripped. Sorted, both ends included. */
@@ -104,8 +103,7 @@ bool text_survives_transit(const char *text, size_t len)
     return true;
 }
 
-/* --- strings in a header ---------------------------------------------------
- */
+/* --- strings in a header -------------------------------------------------- */
 
 static void add_escape(struct buf *b, uint32_t cp)
 {
@@ -165,8 +163,7 @@ static size_t clean_by(const struct record *r, char out[RECORD_BY_MAX])
     return n;
 }
 
-/* --- times -----------------------------------------------------------------
- */
+/* --- times ---------------------------------------------------------------- */
 
 #define DAY_MS ((int64_t)86400000)
 #define TIME_FIRST ((int64_t)-62135596800000) /* 0001-01-01T00:00:00.000Z */
@@ -252,8 +249,7 @@ static bool parse_time(const char *s, int64_t *out)
     return true;
 }
 
-/* --- digests ---------------------------------------------------------------
- */
+/* --- digests -------------------------------------------------------------- */
 
 static int64_t mtime_of(const struct record *r)
 {
@@ -321,8 +317,7 @@ int record_check_file(const struct record *r, const char *data, size_t len,
     return 0;
 }
 
-/* --- building --------------------------------------------------------------
- */
+/* --- building ------------------------------------------------------------- */
 
 void message_builder_release(struct message_builder *b)
 {
@@ -633,8 +628,7 @@ int message_finish(struct message_builder *b, uint64_t max_file,
     return finish_batch(b, max_file, draft, storage, err);
 }
 
-/* --- parsing ---------------------------------------------------------------
- */
+/* --- parsing -------------------------------------------------------------- */
 
 void records_release(struct records *r)
 {
@@ -1120,8 +1114,7 @@ int message_parse(const struct remote_message *m, struct records *out,
     return 0;
 }
 
-/* --- batch files -----------------------------------------------------------
- */
+/* --- batch files ---------------------------------------------------------- */
 
 /* One line, without its newline. */
 static bool read_line(struct reader *r, uint64_t message, struct record *rec)

@@ -119,8 +119,7 @@ const char *schema_index_at(const struct schema *s, size_t i, bool *unique)
     return s->indexes[i].field;
 }
 
-/* --- names ------------------------------------------------------------------
- */
+/* --- names ---------------------------------------------------------------- */
 
 static int compare_names(const char *a, size_t a_len, const char *b,
                          size_t b_len)
@@ -257,8 +256,7 @@ static const struct name *names_twice(struct names *ns)
     return NULL;
 }
 
-/* --- words in messages ------------------------------------------------------
- */
+/* --- words in messages ---------------------------------------------------- */
 
 /* As much of a text as a sentence bears: quoted already or not. */
 static void add_cut(struct buf *b, const char *s, size_t len)
@@ -315,8 +313,7 @@ static void add_position(struct buf *b, const char *text, const char *at)
     buf_printf(b, "line %zu, column %zu", line, column);
 }
 
-/* --- values -----------------------------------------------------------------
- */
+/* --- values --------------------------------------------------------------- */
 
 static bool is_int(const char *s, size_t len)
 {
@@ -421,8 +418,7 @@ static bool check_value(const struct property *p, enum json_type type,
     return false;
 }
 
-/* --- the schema's own text ---------------------------------------------------
- */
+/* --- the schema's own text ------------------------------------------------ */
 
 static int refuse(struct err *err, const char *where, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -863,8 +859,7 @@ struct schema *schema_new_default(const char *pk)
     return schema_parse(b.data, b.len, &s, NULL) < 0 ? NULL : s;
 }
 
-/* --- rows --------------------------------------------------------------------
- */
+/* --- rows ----------------------------------------------------------------- */
 
 int schema_check_key(const char *key, size_t len, struct err *err)
 {

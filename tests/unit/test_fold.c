@@ -257,8 +257,7 @@ static void a_text_in_a_file_is_known_by_its_place(void **state)
     row_unref(row);
 }
 
-/* --- homes -----------------------------------------------------------------
- */
+/* --- homes ---------------------------------------------------------------- */
 
 struct stale {
     size_t n;
@@ -377,8 +376,7 @@ static void a_home_left_over_shows_the_deletion_or_goes(void **state)
     assert_int_equal(fold_find(f, "k", 1)->home, 30);
 }
 
-/* --- the listing -----------------------------------------------------------
- */
+/* --- the listing ---------------------------------------------------------- */
 
 static void a_listing_neither_misses_nor_repeats(void **state)
 {
@@ -425,8 +423,7 @@ static void a_listing_neither_misses_nor_repeats(void **state)
     assert_int_equal(total, 500);
 }
 
-/* --- snapshots -------------------------------------------------------------
- */
+/* --- snapshots ------------------------------------------------------------ */
 
 static void checkpoint(struct fold *f, struct record r, enum fold_result want)
 {
@@ -468,8 +465,7 @@ static void a_snapshot_may_come_after_its_records(void **state)
     assert_int_equal(fold_find(f, "k", 1)->home, 10);
 }
 
-/* --- anything --------------------------------------------------------------
- */
+/* --- anything ------------------------------------------------------------- */
 
 #define KEYS 6
 #define NODES 40

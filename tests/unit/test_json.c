@@ -33,8 +33,8 @@ static const char *const good[] = {
     "{\"s\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\ud83d\\ude00\"}",
     "{\"lone\":\"\\ud800\"}",
     "{\"utf8\":\"\u00e9\u20ac\U0001f600\x7f\"}",
-    "{\"edges\":\"\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80"
-    "\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"}",
+    ("{\"edges\":\"\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80"
+     "\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"}"),
     "{\"long\":\"0123456789012345678901234567890123456789\\\"0123456789\"}",
 };
 

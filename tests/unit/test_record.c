@@ -609,8 +609,7 @@ static void a_file_above_the_limit_is_refused(void **state)
     release(&p);
 }
 
-/* --- damage ----------------------------------------------------------------
- */
+/* --- damage --------------------------------------------------------------- */
 
 static int parse_text(const char *content, size_t len, struct err *err)
 {
