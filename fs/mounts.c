@@ -31,14 +31,15 @@ static void unescape_octal(char *s)
 }
 
 /* "36 35 98:0 / /mnt rw,noatime shared:1 - fuse.dbcord dbcord rw": the mount
- * point, or NULL where it is somebody else's. */
-static char *parse_line(char *line)
+ * point, and whether it is one of ours. NULL: not a line of this form. */
+static char *parse_line(char *line, bool *ours)
 {
     char *dash = strstr(line, " - ");
     char *save, *field = NULL;
 
-    if (!dash || !str_starts(dash + 3, FSTYPE " "))
+    if (!dash)
         return NULL;
+    *ours = str_starts(dash + 3, FSTYPE " ");
     *dash = 0;
     field = strtok_r(line, " ", &save);
     for (int i = 0; i < 4 && field; i++)
@@ -46,6 +47,17 @@ static char *parse_line(char *line)
     if (field)
         unescape_octal(field);
     return field;
+}
+
+static void drop(char **list, size_t *n, const char *path)
+{
+    for (size_t i = 0; i < *n; i++) {
+        if (strcmp(list[i], path) != 0)
+            continue;
+        free(list[i]);
+        memmove(&list[i], &list[i + 1], (--*n - i) * sizeof(list[0]));
+        return;
+    }
 }
 
 char **mounts_parse(char *mountinfo, size_t *n)
@@ -56,9 +68,14 @@ char **mounts_parse(char *mountinfo, size_t *n)
     *n = 0;
     for (char *line = strtok_r(mountinfo, "\n", &save); line;
          line = strtok_r(NULL, "\n", &save)) {
-        char *path = parse_line(line);
+        bool ours;
+        char *path = parse_line(line, &ours);
 
         if (!path)
+            continue;
+        /* What is mounted last on a directory is what is seen of it. */
+        drop(list, n, path);
+        if (!ours)
             continue;
         list = xrealloc(list, (*n + 1) * sizeof(*list));
         list[(*n)++] = xstrdup(path);

@@ -30,6 +30,21 @@ static void only_ours_are_listed(void **state)
     mounts_free(list, n);
 }
 
+static void the_newest_mount_on_a_directory_counts(void **state)
+{
+    char text[] = "90 22 0:44 / /a rw - fuse.dbcord dbcord rw\n"
+                  "91 22 0:45 / /b rw - fuse.dbcord dbcord rw\n"
+                  "92 22 0:46 / /a rw - tmpfs x rw\n"
+                  "93 22 0:47 / /b rw - fuse.dbcord dbcord rw\n";
+    size_t n;
+
+    (void)state;
+    char **list = mounts_parse(text, &n);
+    assert_int_equal(n, 1);
+    assert_string_equal(list[0], "/b");
+    mounts_free(list, n);
+}
+
 static void paths_are_made_absolute(void **state)
 {
     (void)state;
@@ -57,6 +72,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_ours_are_listed),
+        cmocka_unit_test(the_newest_mount_on_a_directory_counts),
         cmocka_unit_test(paths_are_made_absolute),
         cmocka_unit_test(a_directory_is_no_mount_of_ours),
     };
