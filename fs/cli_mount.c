@@ -170,12 +170,20 @@ static int serve(struct session *s, struct err *err)
     return r;
 }
 
+/* What is wrong with an option of -o shows when libfuse reads it. */
+static enum cli_exit exit_code(int r)
+{
+    return r == -EINVAL ? CLI_USAGE : cli_exit_code(r);
+}
+
 static enum cli_exit serve_in_front(struct session *s)
 {
     struct err err = ERR_INIT;
     int r = serve(s, &err);
 
-    return r < 0 ? cli_fail(r, &err) : CLI_OK;
+    if (r < 0)
+        cli_fail(r, &err);
+    return exit_code(r);
 }
 
 static enum cli_exit serve_behind(struct session *s)
@@ -195,10 +203,10 @@ static enum cli_exit serve_behind(struct session *s)
     log_open_syslog("dbcord");
     r = serve(s, &err);
     if (r < 0 && s->daemon.pipe >= 0)
-        daemon_failed(&s->daemon, cli_exit_code(r), err_text(&err, r));
+        daemon_failed(&s->daemon, exit_code(r), err_text(&err, r));
     else if (r < 0)
         log_error("%s", err_text(&err, r));
-    return r < 0 ? cli_exit_code(r) : CLI_OK;
+    return exit_code(r);
 }
 
 /* "-o a -o b" is "-o a,b". */
