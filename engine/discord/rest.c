@@ -94,10 +94,9 @@ struct discord {
 
     pthread_mutex_t lock; /* leaf: nothing else is taken under it */
     /* under lock, all below */
-    struct queue
-        *queues; /* those with something in them, next to serve first */
-    struct errand *over_first,
-        *over_last; /* ended without leaving: callbacks due */
+    struct queue *queues;      /* none empty; next to serve first */
+    struct errand *over_first; /* ended without leaving: callbacks due */
+    struct errand *over_last;
     struct ratelimit *ratelimit;
     uint64_t last_number;
     bool closing;
@@ -125,36 +124,34 @@ static const struct map_type count_type = {count_hash, count_has};
 
 static const char file_route[] = "GET file";
 
-static const char *lane_name(const struct errand *e)
-{
-    return errand_is_file(e) ? file_route : e->route.name;
-}
-
-static bool queue_is_for(const struct queue *q, const struct errand *e)
+/* What it counts against. Files do not come from the API. */
+static struct ratelimit_route lane_of(const struct errand *e)
 {
     if (errand_is_file(e))
-        return strcmp(q->name, file_route) == 0;
-    return q->major == e->route.major && q->old_edit == e->route.old_edit &&
-           strcmp(q->name, e->route.name) == 0;
+        return (struct ratelimit_route){.name = file_route, .exempt = true};
+    return (struct ratelimit_route){
+        .name = e->route.name,
+        .major = e->route.major,
+        .old_edit = e->route.old_edit,
+        .exempt = e->route.exempt,
+    };
 }
 
 static struct queue *queue_get_locked(struct discord *d, const struct errand *e)
 {
+    struct ratelimit_route lane = lane_of(e);
     struct queue **at = &d->queues;
 
     for (; *at; at = &(*at)->next)
-        if (queue_is_for(*at, e))
+        if ((*at)->major == lane.major && (*at)->old_edit == lane.old_edit &&
+            strcmp((*at)->name, lane.name) == 0)
             return *at;
 
     struct queue *q = xcalloc(1, sizeof(*q));
-    snprintf(q->name, sizeof(q->name), "%s", lane_name(e));
-    if (errand_is_file(e)) {
-        q->exempt = true;
-    } else {
-        q->major = e->route.major;
-        q->old_edit = e->route.old_edit;
-        q->exempt = e->route.exempt;
-    }
+    snprintf(q->name, sizeof(q->name), "%s", lane.name);
+    q->major = lane.major;
+    q->old_edit = lane.old_edit;
+    q->exempt = lane.exempt;
     *at = q;
     return q;
 }
@@ -262,7 +259,7 @@ static const char being_closed[] = "the connection to Discord is being closed";
 
 /* --- what may leave --- */
 
-static struct ratelimit_route lane_of(const struct queue *q, int priority)
+static struct ratelimit_route lane_of_queue(const struct queue *q, int priority)
 {
     return (struct ratelimit_route){
         .name = q->name,
@@ -294,7 +291,7 @@ static struct errand *pick_from_locked(struct discord *d, struct queue *q,
     if (!e)
         return NULL;
 
-    struct ratelimit_route lane = lane_of(q, p);
+    struct ratelimit_route lane = lane_of_queue(q, p);
     int64_t delay = ratelimit_delay(d->ratelimit, &lane, now);
     if (delay > 0) {
         sooner(wait, delay);
@@ -390,12 +387,7 @@ static void deliver(struct discord *d, struct errand *e)
 /* The reservation of one that did not leave after all. */
 static void give_back(struct discord *d, struct errand *e, int64_t now)
 {
-    struct ratelimit_route lane = {
-        .name = lane_name(e),
-        .major = errand_is_file(e) ? 0 : e->route.major,
-        .old_edit = !errand_is_file(e) && e->route.old_edit,
-        .exempt = errand_is_file(e) || e->route.exempt,
-    };
+    struct ratelimit_route lane = lane_of(e);
 
     pthread_mutex_lock(&d->lock);
     ratelimit_lost(d->ratelimit, &lane, now);
@@ -574,12 +566,7 @@ static void account(struct discord *d, struct errand *e,
                     const struct transfer_answer *a, const struct status *s)
 {
     int64_t now = clock_mono_ms();
-    struct ratelimit_route lane = {
-        .name = lane_name(e),
-        .major = errand_is_file(e) ? 0 : e->route.major,
-        .old_edit = !errand_is_file(e) && e->route.old_edit,
-        .exempt = errand_is_file(e) || e->route.exempt,
-    };
+    struct ratelimit_route lane = lane_of(e);
 
     pthread_mutex_lock(&d->lock);
     d->under_way--;
@@ -614,14 +601,14 @@ static void account(struct discord *d, struct errand *e,
 static void answered(struct discord *d, struct transfer_answer *a)
 {
     struct errand *e = a->user;
-    struct status s = {0};
+    struct status s = {.http = a->http, .retry_after = -1};
     const char *host = errand_is_file(e) ? "the file server" : d->api.host;
 
     e->transfer = NULL;
     e->result = 0; /* of an earlier attempt or step */
     e->err = ERR_INIT;
     e->patience_ms -= clock_mono_ms() - e->left_at;
-    if (a->curl_code == 0)
+    if (a->curl_code == 0 && (a->http < 200 || a->http > 299))
         status_read(&s, a->http, a->body.data, a->body.len);
     account(d, e, a, &s);
 
