@@ -462,6 +462,16 @@ static void status_of_ledger(struct ledger *l, struct buf *out)
     buf_addstr(out, "]");
 }
 
+void table_status(struct table *t, struct buf *out)
+{
+    AUTO_STR char *name = table_name(t);
+
+    buf_addstr(out, "{\"name\":");
+    add_string(out, name);
+    status_of_ledger(t->ledger, out);
+    buf_addc(out, '}');
+}
+
 static void status_of_namespace(struct namespace *ns, struct buf *out)
 {
     AUTO_STR char *name = namespace_name(ns);
@@ -478,11 +488,9 @@ static void status_of_namespace(struct namespace *ns, struct buf *out)
     engine_unlock(ns->db->engine);
     buf_addstr(out, ",\"tables\":[");
     for (size_t i = 0; i < n; i++) {
-        AUTO_STR char *table = table_name(tables[i]);
-        buf_addstr(out, i > 0 ? ",{\"name\":" : "{\"name\":");
-        add_string(out, table);
-        status_of_ledger(tables[i]->ledger, out);
-        buf_addc(out, '}');
+        if (i > 0)
+            buf_addc(out, ',');
+        table_status(tables[i], out);
         table_unref(tables[i]);
     }
     free(tables);

@@ -146,6 +146,10 @@ uint64_t table_history_id(const struct table *t);   /* its thread */
 struct namespace *table_namespace(struct table *t); /* borrowed, lives with t */
 int64_t table_mtime_ms(struct table *t);            /* of its set of rows */
 bool table_writable(struct table *t);
+/* Appends its part of engine_status(): one JSON object with rows, bytes,
+ * ignored (messages by others), damaged and damage, what waits. Counts are
+ * those of what is open. */
+void table_status(struct table *t, struct buf *out);
 
 struct schema *table_schema(struct table *t); /* a reference */
 /* One commit. The rows are checked first: -EINVAL names the first offenders. */

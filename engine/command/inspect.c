@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/base/alloc.h"
+#include "engine/json.h"
 
 /* Where a person sees it in Discord's own client. */
 static void add_url(struct buf *b, const char *name, uint64_t guild,
@@ -78,21 +79,28 @@ static int inspect_database(struct command_call *c, struct namespace *ns,
     return call_put(c, &b, err);
 }
 
-static int64_t sum_bytes(struct table *t)
+/* Numbers and sentences as the engine counts them. */
+static void add_counts(struct buf *b, struct table *t)
 {
-    struct row *page[256];
-    uint64_t after = 0;
-    int64_t bytes = 0;
-    size_t n;
+    static const struct {
+        const char *name, *of_engine;
+    } counts[] = {
+        {"rows", "rows"},
+        {"bytes", "bytes"},
+        {"foreign_messages", "ignored"},
+        {"damaged_messages", "damaged"},
+        {"damage", "damage"},
+    };
+    AUTO_BUF struct buf status = BUF_INIT;
+    struct json_member m;
 
-    while ((n = row_list(t, after, page, sizeof(page) / sizeof(page[0]))) > 0) {
-        after = page[n - 1]->seq;
-        for (size_t i = 0; i < n; i++) {
-            bytes += page[i]->text_len;
-            row_unref(page[i]);
-        }
+    table_status(t, &status);
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        if (!json_find(status.data, status.len, counts[i].of_engine, &m))
+            continue;
+        json_add_name(b, counts[i].name);
+        buf_add(b, m.value, m.value_len);
     }
-    return bytes;
 }
 
 static int inspect_table(struct command_call *c, struct err *err)
@@ -108,8 +116,7 @@ static int inspect_table(struct command_call *c, struct err *err)
     add_database(&b, table_namespace(t));
     json_add_string(&b, "table", call_string(c, "table", ""));
     add_place(&b, t);
-    json_add_int(&b, "rows", (int64_t)row_count(t));
-    json_add_int(&b, "bytes", sum_bytes(t));
+    add_counts(&b, t);
     json_add_bool(&b, "writable", table_writable(t));
     add_schema(&b, t);
     buf_addc(&b, '}');

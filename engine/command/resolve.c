@@ -34,10 +34,13 @@ static int guess_database(struct engine *e, const char *name,
 
     for (size_t i = 0; i < engine_database_count(e); i++) {
         struct database *d = engine_database_at(e, i);
-        AUTO_NAMESPACE struct namespace *ns = namespace_find(d, name);
+        AUTO_NAMESPACE struct namespace *ns = NULL;
 
-        if (!ns)
+        int r = namespace_open_wait(d, name, &ns, err);
+        if (r == -ENOENT)
             continue;
+        if (r < 0)
+            return r;
         if (found) {
             AUTO_STR char *a = database_name(found);
             AUTO_STR char *b = database_name(d);
@@ -122,11 +125,10 @@ int call_namespace(struct command_call *c, struct namespace **out,
     if (r < 0)
         return r;
 
-    AUTO_NAMESPACE struct namespace *ns = namespace_find(d, name);
-    if (!ns)
+    AUTO_NAMESPACE struct namespace *ns = NULL;
+    r = namespace_open_wait(d, name, &ns, err);
+    if (r == -ENOENT)
         return no_namespace(d, name, err);
-
-    r = namespace_load(ns, err);
     if (r < 0)
         return err_wrap(err, r, "database '%s'", name);
 
