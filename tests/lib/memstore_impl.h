@@ -1,0 +1,106 @@
+/* The inside of the store in memory: memstore.c keeps the guild and carries
+ * out requests, memclient.c has the queues, the threads and the faults. */
+#pragma once
+
+#include <pthread.h>
+
+#include "engine/base/buf.h"
+#include "engine/remote.h"
+#include "tests/lib/memstore.h"
+
+#define MEM_OPS (REMOTE_DOWNLOAD + 1)
+
+struct mem_file {
+    uint64_t id;
+    char *name;
+    struct buf data;
+};
+
+struct mem_message {
+    uint64_t id, author, thread;
+    int type;
+    int64_t edited_ms;
+    char *content;
+    struct mem_file files[8];
+    size_t n_files;
+};
+
+struct mem_channel {
+    uint64_t id, parent;
+    enum remote_channel_kind kind;
+    char *name;
+    struct mem_message **messages; /* by id */
+    size_t n_messages;
+};
+
+struct mem_request {
+    struct mem_request *next;
+    uint64_t number;
+    struct mem_client *client;
+    struct remote_request req; /* its strings are owned */
+    remote_done *done;
+    void *arg;
+    bool cancelled;
+};
+
+struct mem_event {
+    struct mem_event *next;
+    struct remote_event ev; /* owned */
+};
+
+struct mem_client {
+    struct remote remote; /* first */
+    struct memstore *store;
+    struct mem_client *next;
+
+    /* under store->lock */
+    bool dead, closing;
+    size_t waiting; /* its requests that are not answered */
+    memstore_event *event;
+    void *event_arg;
+    struct mem_event *events, **events_last;
+    bool hold, lose, lost, delivering, ending;
+    pthread_t thread;
+};
+
+struct memstore {
+    uint64_t guild, self;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* with lock; for everybody */
+    /* under lock, all below */
+    struct mem_channel **channels;
+    size_t n_channels;
+    uint64_t last_id;
+    int64_t age_ms;
+    uint64_t max_file;
+    char strip;
+
+    struct mem_client *clients;
+    struct mem_request *queue; /* by arrival */
+    uint64_t last_number;
+    bool busy, ending;
+    pthread_t worker;
+
+    bool held[MEM_OPS];
+    struct {
+        int times, r;
+        bool after;
+    } faults[MEM_OPS];
+    size_t counts[MEM_OPS];
+    int64_t interval_ms;
+    struct {
+        uint64_t channel;
+        int64_t at_ms;
+    } last_posts[64];
+    size_t n_last_posts;
+};
+
+/* memstore.c; the caller holds the lock */
+int mem_execute(struct memstore *s, struct remote_request *req,
+                struct remote_reply *reply, struct err *err);
+void mem_guild_free(struct memstore *s);
+
+/* memclient.c; the caller holds the lock. Takes what ev owns. */
+void mem_emit(struct memstore *s, struct remote_event *ev);
+void mem_event_release(struct remote_event *ev);
