@@ -91,6 +91,7 @@ size_t channel_message_at(const struct channel *ch, uint64_t id);
 /* A blank one for channel_insert; the id may be set (threads on a message). */
 struct channel *channel_draft(uint64_t guild_id, enum channel_type type,
                               const char *name);
+void channel_draft_free(struct channel *ch);
 /* Takes it over, gives it an id if it has none; journals; CHANNEL_CREATE or
  * THREAD_CREATE with newly_created. */
 void channel_insert(struct emulator *e, struct channel *ch);

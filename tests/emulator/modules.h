@@ -1,6 +1,5 @@
 /* The seam between the two halves: what the gateway, commands, interactions
- * and search give to main.c and server.c. weak.c holds do-nothing versions of
- * what is not linked. */
+ * and search give to main.c and server.c. */
 #pragma once
 
 #include <libwebsockets.h>
