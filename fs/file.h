@@ -24,6 +24,7 @@ struct file {
     bool is_new;         /* NEW */
     bool rejected;       /* DRAFT: its directory is .rejected */
     bool gone;           /* removed; who has it open may go on */
+    bool frozen;         /* stays with the version in shown */
     struct row *shown;   /* version whose attributes the kernel has */
     unsigned writers;
     int64_t changed_ms; /* clock_mono_ms() of the last change */
@@ -50,5 +51,10 @@ void file_becomes_row_locked(struct file *f, const char *key, size_t key_len);
 void file_becomes_draft_locked(struct file *f, struct draft *d);
 void file_gone_locked(struct file *f);
 
-/* A version came from elsewhere, or none is left. */
+/* A version came from elsewhere. */
 void file_changed(struct file *f);
+
+/* On a read-only mount, where nothing is known of open files: a row of more
+ * than one page that changes leaves its node to those who read it, and the
+ * name gets a new one. True: it was done, the name is to be looked up. */
+bool file_freeze(struct file *f);

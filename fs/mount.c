@@ -138,7 +138,9 @@ static void row_changed(struct mount *m, const struct change *c)
     }
     path_of_key(row_key(row), row->key_len, &name);
     struct node *n = node_find(m->inodes, dir, name.data);
-    if (n && there) {
+    if (n && there && file_freeze((struct file *)n)) {
+        notify_name(m->notify, dir, name.data, NULL);
+    } else if (n && there) {
         file_changed((struct file *)n);
     } else if (n) {
         struct file *f = (struct file *)n;

@@ -164,6 +164,21 @@ void file_changed(struct file *f)
     notify_changed(f->node.mount->notify, &f->node);
 }
 
+bool file_freeze(struct file *f)
+{
+    if (!f->node.mount->o.read_only)
+        return false;
+
+    pthread_mutex_lock(&f->local->lock);
+    bool freeze = f->shown && f->shown->text_len > PAGE_BYTES;
+    if (freeze) {
+        f->frozen = true;
+        node_unhash(&f->node);
+    }
+    pthread_mutex_unlock(&f->local->lock);
+    return freeze;
+}
+
 /* --- attributes ----------------------------------------------------------- */
 
 static uint64_t row_ino(const struct table *t, const struct row *row)
@@ -195,12 +210,13 @@ static int file_attr(struct node *n, struct stat *st)
     if (f->draft) {
         stat_draft(f, name, st);
     } else {
-        struct row *row = f->gone ? NULL : row_now_locked(f);
+        bool fixed = f->gone || f->frozen;
+        struct row *row = fixed ? NULL : row_now_locked(f);
         if (row) {
             show_locked(f, row);
             row_unref(row);
         }
-        if (row || (f->gone && f->shown))
+        if (row || (fixed && f->shown))
             fs_stat_file(n->mount, row_ino(f->table, f->shown),
                          local_mtime(f->local, name, f->shown), writable,
                          f->shown->text_len, st);
@@ -507,10 +523,86 @@ static void move_on_locked(struct file *f, struct handle *h)
     h->text = NULL;
 }
 
+struct reading {
+    struct pending *pending;
+    struct node *node;
+    struct row *row;
+    size_t size;
+    off_t off;
+};
+
+static void part_came(void *arg, int r, struct text *text,
+                      const struct err *err)
+{
+    struct reading *g = arg;
+    fuse_req_t req = pending_finish(g->pending);
+
+    if (req && r < 0)
+        fs_reply_failure(req, r, err, "reading a row");
+    else if (req)
+        reply_part(req, text->data, text->len, g->size, g->off);
+    if (text)
+        text_unref(text);
+    row_unref(g->row);
+    node_unref(g->node);
+    free(g);
+}
+
+/* A read-only mount, no open file: the version the kernel knows the size of.
+ * Takes the reference to row. */
+static void read_row(fuse_req_t req, struct node *n, struct row *row,
+                     size_t size, off_t off)
+{
+    struct text *text = NULL;
+
+    if (row_text(row)) {
+        reply_part(req, row_text(row), row->text_len, size, off);
+        row_unref(row);
+        return;
+    }
+    struct reading *g = xcalloc(1, sizeof(*g));
+    *g = (struct reading){
+        .node = node_ref(n), .row = row, .size = size, .off = off};
+    g->pending = pending_new(n->mount->pendings, req);
+    int r = row_load_text(file_of(n)->table, row, &text, part_came, g);
+    if (r <= 0)
+        part_came(g, r, text, NULL);
+}
+
+static void read_unopened(fuse_req_t req, struct node *n, size_t size,
+                          off_t off)
+{
+    struct file *f = file_of(n);
+
+    pthread_mutex_lock(&f->local->lock);
+    struct row *now = f->gone || f->frozen ? NULL : row_now_locked(f);
+    struct row *row = f->shown ? row_ref(f->shown) : NULL;
+    bool again = now && now != row;
+    pthread_mutex_unlock(&f->local->lock);
+
+    /* The kernel is told that there is a newer one before it gets this. */
+    if (again)
+        notify_changed(n->mount->notify, n);
+    if (!row) {
+        row = now;
+        now = NULL;
+    }
+    row_unref(now);
+    if (row)
+        read_row(req, n, row, size, off);
+    else
+        fuse_reply_err(req, ENOENT);
+}
+
 static void file_read(fuse_req_t req, struct node *n, struct handle *h,
                       size_t size, off_t off)
 {
     struct file *f = file_of(n);
+
+    if (!h) {
+        read_unopened(req, n, size, off);
+        return;
+    }
     AUTO_BUF struct buf part = BUF_INIT;
     struct row *row = NULL;
     struct text *text = NULL;
