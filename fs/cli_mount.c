@@ -38,6 +38,31 @@ struct session {
     struct bot *bot; /* set before mount_run(), read by its threads */
 };
 
+static int check_directory(const char *given, const char *path, struct err *err)
+{
+    if (mounts_has(path))
+        return err_set(err, -EBUSY,
+                       "%s is a mount of dbcord already; `dbcord unmount %s` "
+                       "takes it away",
+                       given, given);
+
+    DIR *dir = opendir(path);
+    if (!dir)
+        return errno == ENOTDIR
+                   ? err_set(err, -ENOTDIR, "%s is not a directory", given)
+                   : err_set(err, -errno, "%s: %s", given, strerror(errno));
+
+    bool empty = true;
+    for (struct dirent *e; empty && (e = readdir(dir));)
+        empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
+    closedir(dir);
+    if (!empty)
+        return err_set(err, -ENOTEMPTY,
+                       "%s is not empty: a mount would hide what is in it",
+                       given);
+    return 0;
+}
+
 /* Something that answers as a directory, with nothing in it that the mount
  * would hide. A dead mount at this place is mount_run()'s to clear. */
 static int check_mountpoint(const char *given, char **path, struct err *err)
@@ -49,26 +74,10 @@ static int check_mountpoint(const char *given, char **path, struct err *err)
     if (!p)
         return err_set(err, -errno, "%s: %s", given, strerror(errno));
 
-    DIR *dir = opendir(p);
-    if (!dir && errno == ENOTDIR)
-        return err_set(err, -ENOTDIR, "%s is not a directory", given);
-    if (!dir && errno != ENOTCONN)
-        return err_set(err, -errno, "%s: %s", given, strerror(errno));
-
-    if (dir) {
-        bool empty = true;
-        for (struct dirent *e; empty && (e = readdir(dir));)
-            empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
-        closedir(dir);
-        if (mounts_has(p))
-            return err_set(err, -EBUSY,
-                           "%s is a mount of dbcord already; `dbcord unmount "
-                           "%s` takes it away",
-                           given, given);
-        if (!empty)
-            return err_set(err, -ENOTEMPTY,
-                           "%s is not empty: a mount would hide what is in it",
-                           given);
+    if (!mounts_is_dead(p)) {
+        int r = check_directory(given, p, err);
+        if (r < 0)
+            return r;
     }
     *path = p;
     p = NULL;

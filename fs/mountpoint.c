@@ -37,19 +37,12 @@ static int take_off(const char *path, bool lazy)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EBUSY;
 }
 
-static bool is_dead(const char *path)
-{
-    struct stat st;
-
-    return stat(path, &st) < 0 && errno == ENOTCONN;
-}
-
 int mountpoint_prepare(const char *path, struct err *err)
 {
     struct stat st;
     AUTO_STR char *real = mounts_resolve(path);
 
-    if (real && is_dead(real)) {
+    if (real && mounts_is_dead(real)) {
         log_info("%s: a mount whose daemon is gone is taken off", path);
         int r = take_off(real, true);
         if (r < 0)
@@ -78,7 +71,7 @@ int mount_unmount(const char *path, struct err *err)
     if (!real || !mounts_has(real))
         return err_set(err, -ENOENT, "%s: no dbcord is mounted here", path);
     /* With its daemon gone nothing can be busy in a way that matters. */
-    int r = take_off(real, is_dead(real));
+    int r = take_off(real, mounts_is_dead(real));
     if (r == -EBUSY)
         return err_set(err, r,
                        "%s: in use; close what is open there (fuser -m names "

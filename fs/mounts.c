@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "engine/base/alloc.h"
@@ -133,6 +134,14 @@ bool mounts_has(const char *path)
         found = strcmp(list[i], path) == 0;
     mounts_free(list, n);
     return found;
+}
+
+bool mounts_is_dead(const char *path)
+{
+    struct statvfs v;
+
+    /* Not stat(): the kernel answers that from what it remembers. */
+    return statvfs(path, &v) < 0 && errno == ENOTCONN;
 }
 
 char *mounts_resolve(const char *path)

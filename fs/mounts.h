@@ -18,6 +18,9 @@ char **mounts_parse(char *mountinfo, size_t *n);
 
 bool mounts_has(const char *path);
 
+/* Is the process of the mount on path gone? */
+bool mounts_is_dead(const char *path);
+
 /* path made absolute without links, also where a dead mount is at its end.
  * For free(); NULL with errno. */
 char *mounts_resolve(const char *path);
