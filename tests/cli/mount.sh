@@ -5,6 +5,11 @@ NEEDS_MOUNT=yes
 . "$(dirname "$0")/lib.sh"
 start_emulator --limits off
 
+# A process that has ended, whether somebody took notice of it or not.
+gone() { # pid
+    [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"
+}
+
 # Refused with words, at once.
 assert_exit 1 dbcord mount "$WORK/nowhere"
 assert_said 'does not exist'
@@ -55,7 +60,7 @@ exec 7<&-
 mkdir "$MNT/home/prod" "$MNT/home/prod/users" || fail mkdir
 echo '{"id":"u_1"}' >"$MNT/home/prod/users/u_1.json" || fail write
 assert_exit 0 dbcord unmount "$MNT"
-[ ! -e "/proc/$pid" ] || fail "the process is still there"
+gone "$pid" || fail "the process is still there"
 mountpoint -q "$MNT" && fail "it is still mounted"
 assert_exit 0 dbcord get prod users u_1
 
@@ -63,10 +68,7 @@ assert_exit 0 dbcord get prod users u_1
 dbcord mount "$MNT" || fail "second mount"
 pid=$(jq .pid "$MNT/.dbcord/status.json")
 kill -KILL "$pid"
-gone() {
-    ! [ -e "/proc/$pid/fd" ]
-}
-wait_for gone
+wait_for gone "$pid"
 assert_exit 1 dbcord status "$MNT"
 assert_exit 0 dbcord mount "$MNT"
 assert_eq "$(cat "$MNT/home/prod/users/u_1.json")" '{"id":"u_1"}'
@@ -75,7 +77,7 @@ pid=$(jq .pid "$MNT/.dbcord/status.json")
 # SIGTERM is a clean unmount.
 kill -TERM "$pid"
 ended() {
-    [ ! -e "/proc/$pid" ] && ! mountpoint -q "$MNT"
+    gone "$pid" && ! mountpoint -q "$MNT"
 }
 wait_for ended
 
