@@ -1,10 +1,11 @@
-/* Users and the application. */
+/* Users, the application, and where the gateway is. */
 #include <stdio.h>
 
 #include <json-c/json.h>
 
 #include "tests/emulator/emulator.h"
 #include "tests/emulator/error.h"
+#include "tests/emulator/gateway.h"
 #include "tests/emulator/guild.h"
 #include "tests/emulator/http.h"
 #include "tests/emulator/perm.h"
@@ -73,11 +74,46 @@ static void get_guilds(struct call *c)
     call_json(c, 200, list);
 }
 
+static struct json_object *gateway_json(const struct call *c)
+{
+    struct json_object *o = json_object_new_object();
+    char url[GATEWAY_URL_SIZE];
+    json_object_object_add(o, "url",
+                           json_object_new_string(gateway_url(c->e, url)));
+    return o;
+}
+
+static void get_gateway(struct call *c)
+{
+    call_json(c, 200, gateway_json(c));
+}
+
+static void get_gateway_bot(struct call *c)
+{
+    struct json_object *o = gateway_json(c);
+    struct json_object *limit = json_object_new_object();
+    int64_t reset = 0;
+    int left = gateway_identifies_left(c->e, &reset);
+
+    json_object_object_add(limit, "total",
+                           json_object_new_int(SESSION_IDENTIFIES_A_DAY));
+    json_object_object_add(limit, "remaining", json_object_new_int(left));
+    json_object_object_add(limit, "reset_after", json_object_new_int64(reset));
+    json_object_object_add(limit, "max_concurrency", json_object_new_int(1));
+    json_object_object_add(o, "shards", json_object_new_int(1));
+    json_object_object_add(o, "session_start_limit", limit);
+    call_json(c, 200, o);
+}
+
+static const struct bucket gateway_bot = {"gateway-bot", 2, 5000, true};
+
 const struct route user_routes[] = {
     {"GET", "/users/@me", get_self, NULL, NULL, 0},
     {"GET", "/users/@me/guilds", get_guilds, NULL, NULL, 0},
     {"GET", "/users/{user.id}", get_user, NULL, NULL, 0},
     {"GET", "/applications/@me", get_application, NULL, NULL, 0},
     {"GET", "/oauth2/applications/@me", get_application, NULL, NULL, 0},
+    {"GET", "/gateway", get_gateway, NULL, NULL, ROUTE_NO_AUTH},
+    {"GET", "/gateway/bot", get_gateway_bot, &gateway_bot, NULL, 0},
     {0},
 };
