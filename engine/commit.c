@@ -455,7 +455,7 @@ static void finish(struct group *g, const struct remote_message *m)
     enum fold_result *results = xcalloc(rs.n, sizeof(*results));
     struct row **rows = xcalloc(rs.n, sizeof(struct row *));
     ledger_lock(l);
-    ledger_note_own_locked(l, m->id);
+    ledger_note_own_locked(&l->posted, m->id);
     ledger_apply_locked(l, g->place, m, &rs, true, results, rows, &changes);
     ledger_tell_locked(l, &changes);
     ledger_unlock(l);
@@ -516,7 +516,7 @@ static void text_changed(struct group *g, const struct remote_message *m)
              "as a file",
              label, (unsigned long long)m->id);
     ledger_lock(l);
-    ledger_note_own_locked(l, m->id);
+    ledger_note_own_locked(&l->deleted, m->id);
     ledger_forget_damage_locked(l, m->id);
     ledger_unlock(l);
     struct remote_request req = {

@@ -35,7 +35,7 @@ void event_message_locked(struct ledger *l, const struct remote_message *m,
         l->seen[place] = m->id;
     if (!ledger_wants_locked(l, m) || commit_takes_echo_locked(l, m))
         return;
-    if (created && ledger_is_own_locked(l, m->id))
+    if (created && ledger_is_own_locked(&l->posted, m->id))
         return; /* its answer told of it already */
 
     int r = message_parse(m, &rs, &err);
@@ -112,7 +112,7 @@ void event_deleted_locked(struct ledger *l, uint64_t channel,
     int place = ledger_place(l, channel);
 
     for (size_t i = 0; i < n; i++)
-        if (!ledger_is_own_locked(l, ids[i]))
+        if (!ledger_is_own_locked(&l->deleted, ids[i]))
             deleted_locked(l, place, ids[i]);
 }
 

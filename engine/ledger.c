@@ -58,6 +58,8 @@ struct ledger *ledger_new(const struct ledger_options *o)
     l->damage = MAP_INIT(&id_type);
     l->others = MAP_INIT(&id_type);
     l->foreign = MAP_INIT(&id_type);
+    l->lost = MAP_INIT(&id_type);
+    l->safe = MAP_INIT(&id_type);
     l->stale = MAP_INIT(&id_type);
     l->held_last = &l->held;
     l->news_last = &l->news;
@@ -98,6 +100,8 @@ static void forget_all(struct ledger *l)
     free_items(&l->keepers);
     free_items(&l->others);
     free_items(&l->foreign);
+    free_items(&l->lost);
+    free_items(&l->safe);
     free_damage(l);
     settle_forget_all_locked(l);
     l->mtime_ms = 0;
@@ -355,15 +359,15 @@ void remote_message_copy(struct remote_message *to,
     }
 }
 
-void ledger_note_own_locked(struct ledger *l, uint64_t message)
+void ledger_note_own_locked(struct recent *r, uint64_t message)
 {
-    l->recent[l->n_recent++ % RECENT] = message;
+    r->id[r->n++ % RECENT] = message;
 }
 
-bool ledger_is_own_locked(const struct ledger *l, uint64_t message)
+bool ledger_is_own_locked(const struct recent *r, uint64_t message)
 {
     for (size_t i = 0; i < RECENT; i++)
-        if (l->recent[i] == message)
+        if (r->id[i] == message)
             return true;
     return false;
 }
@@ -404,6 +408,23 @@ static void note_id(struct map *m, uint64_t id)
     uint64_t *item = xmalloc(sizeof(*item));
     *item = id;
     map_put(m, item, item);
+}
+
+void ledger_note_lost_locked(struct ledger *l, uint64_t home)
+{
+    note_id(&l->lost, home);
+}
+
+bool ledger_is_only_home_locked(const struct ledger *l, const struct row *r)
+{
+    if (!l->thread || !r->home)
+        return false;
+    if (r->id == r->home)
+        return true;
+    /* Its own message is lost, and what is there now a copy? */
+    return (r->holder == r->home ||
+            map_get(&l->lost, hash_u64(r->id), &r->id)) &&
+           !map_get(&l->safe, hash_u64(r->id), &r->id);
 }
 
 bool ledger_wants_locked(struct ledger *l, const struct remote_message *m)
@@ -552,6 +573,11 @@ void ledger_apply_locked(struct ledger *l, int place,
             if (c.now)
                 c.now = row_ref(fold_head(l->fold, r->key, r->key_len));
         }
+        struct row *known = res == FOLD_KNOWN && place == IN_THREAD
+                                ? fold_head(l->fold, r->key, r->key_len)
+                                : NULL;
+        if (known && known->id == r->id && known->holder != m->id)
+            note_id(&l->safe, r->id);
         if (results) {
             struct row *head = fold_head(l->fold, r->key, r->key_len);
             results[i] = res;

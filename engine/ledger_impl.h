@@ -103,7 +103,13 @@ struct news {
 struct group; /* commit.c: the writes that leave together */
 struct stale; /* settle.c: a row message to be looked after */
 
+/* The newest of the messages this process posted, or deleted: their events
+ * are no news. More than one bulk delete's. */
 #define RECENT 256
+struct recent {
+    uint64_t id[RECENT];
+    size_t n;
+};
 
 struct ledger {
     struct core *core;
@@ -122,9 +128,11 @@ struct ledger {
     struct map bigs, keepers, damage;
     struct map others;  /* ids of our messages in the channel that are no row
                            message */
+    struct map lost;    /* ids of row messages that somebody deleted */
+    struct map safe;    /* ids of versions that were first seen as a row message
+                           shows them, and then in the thread */
     struct map foreign; /* ids of messages by others than us */
-    uint64_t recent[RECENT]; /* messages this process posted or deleted */
-    size_t n_recent;
+    struct recent posted, deleted;
 
     /* opening and gaps */
     struct opener *openers;
@@ -195,8 +203,14 @@ void ledger_note_damage_locked(struct ledger *l, uint64_t message,
                                const char *text);
 void ledger_forget_damage_locked(struct ledger *l, uint64_t message);
 
-void ledger_note_own_locked(struct ledger *l, uint64_t message);
-bool ledger_is_own_locked(const struct ledger *l, uint64_t message);
+void ledger_note_own_locked(struct recent *r, uint64_t message);
+bool ledger_is_own_locked(const struct recent *r, uint64_t message);
+
+/* This row message was deleted by somebody's hand. */
+void ledger_note_lost_locked(struct ledger *l, uint64_t home);
+/* Does this version stand nowhere but in its row's message, which is about to
+ * be edited or deleted? */
+bool ledger_is_only_home_locked(const struct ledger *l, const struct row *r);
 
 /* Does this message tell of a row, and is it by us? Notes those of others. */
 bool ledger_wants_locked(struct ledger *l, const struct remote_message *m);

@@ -202,7 +202,7 @@ static void add(struct plan *pl, const struct record *r)
  * file stays there. */
 static void add_was(struct plan *pl, struct row *r)
 {
-    if (!r || !r->home || r->id != r->home || !r->has_text)
+    if (!r || !r->has_text || !ledger_is_only_home_locked(pl->l, r))
         return;
     hold_row(pl, r);
     struct record was = {

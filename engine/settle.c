@@ -169,6 +169,7 @@ void settle_lost_locked(struct ledger *l, const char *key, size_t key_len,
     struct stale *s = find(l, home);
     int64_t delay = l->core->settle_ms + grace_ms(l->core);
 
+    ledger_note_lost_locked(l, home);
     if (is_off(l))
         return;
     if (!s)
@@ -310,7 +311,7 @@ static bool build_repost(struct ledger *l, const struct stale *s,
     struct record rec = record_of(l, head, 0);
     struct err err = ERR_INIT;
     struct text *text = NULL;
-    bool only_copy = head->id == s->home || head->holder == s->home;
+    bool only_copy = ledger_is_only_home_locked(l, head);
 
     if (only_copy)
         rec.elsewhere = false;
@@ -503,7 +504,7 @@ static void reposted_locked(struct ledger *l, struct act *a,
              (unsigned long long)m->id);
     l->reposted++;
     settle_gone_locked(l, a->homes[0]);
-    ledger_note_own_locked(l, m->id);
+    ledger_note_own_locked(&l->posted, m->id);
     take_answer(l, m, changes);
 }
 
@@ -527,6 +528,7 @@ static void answered(void *arg, int r, struct remote_reply *reply,
     } else if (a->action == EDIT && r == -ENOENT) {
         struct stale *s = find(l, a->homes[0]);
         if (s) {
+            ledger_note_lost_locked(l, s->home);
             s->lost = true;
             set_later(l, s, true);
             set_due(l, s, clock_mono_ms());
@@ -607,7 +609,7 @@ void settle_go(struct ledger *l)
         if (a->action == DELETE && !single)
             gather_deletes(l, a);
         for (size_t i = 0; a->action == DELETE && i < a->n; i++)
-            ledger_note_own_locked(l, a->homes[i]);
+            ledger_note_own_locked(&l->deleted, a->homes[i]);
         a->l = ledger_ref(l);
         l->settling = true;
     }
