@@ -643,23 +643,24 @@ static void loaded(struct emulator *e, struct interaction *it)
     finish(e, it, NULL);
 }
 
-/* Edits m with the request's body; false: answered. */
-static bool apply_edit(struct call *c, struct interaction *it,
+/* Edits m with the request's body, and answers. */
+static void apply_edit(struct call *c, struct interaction *it,
                        struct message *m)
 {
     struct message_rules rules = reply_rules("", true);
     bool was_loading = (m->flags & MESSAGE_LOADING) != 0;
+    bool first = m->id == it->original_id;
+    struct emulator *e = c->e;
 
     if (!message_body_apply(c, c->req.json, m, &rules))
-        return false;
+        return;
     m->flags &= ~MESSAGE_LOADING;
     if (!was_loading)
-        m->edited_at = emulator_now(c->e);
-    message_changed(c->e, m);
-    call_json(c, 200, message_json(c->e, m));
-    if (m->id == it->original_id)
-        loaded(c->e, it);
-    return true;
+        m->edited_at = emulator_now(e);
+    message_changed(e, m);
+    call_json(c, 200, message_json(e, m));
+    if (first)
+        loaded(e, it);
 }
 
 static void patch_message(struct call *c, bool original)
@@ -673,6 +674,7 @@ static void patch_message(struct call *c, bool original)
 
 static void delete_message(struct call *c, bool original)
 {
+    struct emulator *e = c->e;
     struct interaction *it = webhook_of(c);
     struct message *m = it ? webhook_message(c, it, original) : NULL;
 
@@ -680,38 +682,39 @@ static void delete_message(struct call *c, bool original)
         return;
     bool first = m->id == it->original_id;
     id_list_drop(&it->followups, m->id);
-    message_remove(c->e, m);
+    message_remove(e, m);
     if (first)
         it->original_id = 0;
     call_empty(c);
     if (first)
-        loaded(c->e, it);
+        loaded(e, it);
 }
 
 static void post_followup(struct call *c)
 {
+    struct emulator *e = c->e;
     struct interaction *it = webhook_of(c);
 
     if (!it)
         return;
     struct message *first =
-        it->original_id ? message_find(c->e, it->channel_id, it->original_id)
+        it->original_id ? message_find(e, it->channel_id, it->original_id)
                         : NULL;
     /* Deprecated and still so: it takes the place of the loading message. */
     if (first && (first->flags & MESSAGE_LOADING)) {
         apply_edit(c, it, first);
         return;
     }
-    struct message *m = reply_draft(c->e, it, it->original_id);
+    struct message *m = reply_draft(e, it, it->original_id);
     struct message_rules rules = reply_rules("", false);
     if (!message_body_apply(c, c->req.json, m, &rules)) {
         message_draft_free(m);
         return;
     }
-    insert_reply(c->e, it, m);
+    insert_reply(e, it, m);
     id_list_add(&it->followups, m->id);
-    call_json(c, 200, message_json(c->e, m));
-    loaded(c->e, it);
+    call_json(c, 200, message_json(e, m));
+    loaded(e, it);
 }
 
 /* --- the table --- */
