@@ -86,7 +86,8 @@ struct errand *errand_new(struct remote_request *req, remote_done *done,
     struct errand *e = xcalloc(1, sizeof(*e));
 
     e->op = req->op;
-    e->priority = req->priority;
+    e->priority =
+        req->priority <= REMOTE_BACKGROUND ? req->priority : REMOTE_BACKGROUND;
     e->guild = req->guild;
     e->channel = req->channel;
     e->message = req->message;

@@ -77,6 +77,7 @@ struct errand {
     int64_t deadline;    /* the caller's, 0: none */
     int64_t patience_ms; /* left of the store's own, waits for limits apart */
     int64_t left_at;
+    uint64_t ticket;        /* of ratelimit_sent() */
     int64_t doubtful_since; /* 0, or the first attempt that may have counted */
     struct transfer *transfer;
 

@@ -42,9 +42,12 @@ static const struct gentle {
     const char *name;
     int limit;
     int window_ms;
+    const char *like; /* a route whose bucket it may share: some have seen it
+                         so, others not */
 } gentle[] = {
     {"POST /channels/{id}/messages", 5, 5000},
-    {"PATCH /channels/{id}/messages/{id}", 5, 5000},
+    {"PATCH /channels/{id}/messages/{id}", 5, 5000,
+     "POST /channels/{id}/messages"},
     {"GET /channels/{id}/messages", 5, 5000},
     {"GET /channels/{id}/messages/{id}", 5, 5000},
     {"DELETE /channels/{id}/messages/{id}", 5, 1000},
@@ -55,7 +58,7 @@ static const struct gentle {
     {"GET /gateway/bot", 2, 5000},
     {"PUT /applications/{id}/guilds/{id}/commands", 2, 60000},
 };
-static const struct gentle gentle_others = {NULL, 5, 5000};
+static const struct gentle gentle_others = {NULL, 5, 5000, NULL};
 
 /* Edits of messages over an hour old, in each channel: documented to exist,
  * the number observed. */
@@ -74,6 +77,7 @@ struct bucket {
     bool guessed;      /* reset_at is our guess, no answer has said it yet */
     int limit, remaining;
     int in_flight;
+    uint64_t newest; /* ticket, of those answered */
     int64_t window_ms;
     int64_t reset_at; /* 0: nothing used since the window ended */
 };
@@ -91,6 +95,7 @@ struct lane {
     char *name;
     uint64_t major;
     struct bucket *bucket; /* never NULL */
+    bool told; /* an answer has said which it is, here or elsewhere */
     int in_flight;
     int64_t held_until;
 };
@@ -102,6 +107,7 @@ struct key {
 
 struct ratelimit {
     struct map families, lanes, buckets; /* buckets: the named ones */
+    uint64_t last_ticket;
     int64_t global_until;
     int64_t global_sent[GLOBAL_LIMIT]; /* a ring of the newest */
     size_t global_next;
@@ -304,11 +310,15 @@ static struct lane *lane_get(struct ratelimit *rl, const char *name,
         forget_idle(rl, now);
 
     struct family *f = family_get(rl, name);
+    const char *like = gentle_find(name)->like;
     l = xcalloc(1, sizeof(*l));
     l->name = xstrdup(name);
     l->major = major;
+    l->told = f->state != UNKNOWN || name == old_edits;
     if (f->bucket[0]) {
         l->bucket = bucket_named(rl, f->bucket, major);
+    } else if (!l->told && like) {
+        l->bucket = lane_get(rl, like, major, now)->bucket;
     } else {
         l->bucket = xcalloc(1, sizeof(*l->bucket));
         l->bucket->major = major;
@@ -356,6 +366,9 @@ static int64_t bucket_delay(struct bucket *b, int yields, int64_t now)
 static int64_t lane_delay(struct lane *l, int yields, int64_t now)
 {
     int64_t held = l->held_until > now ? l->held_until - now : 0;
+
+    if (!l->told && l->in_flight > 0)
+        return RATELIMIT_ANSWER;
     return longer(held, bucket_delay(l->bucket, yields, now));
 }
 
@@ -415,8 +428,8 @@ static void lane_sent(struct lane *l, int64_t now)
     }
 }
 
-void ratelimit_sent(struct ratelimit *rl, const struct ratelimit_route *route,
-                    int64_t now)
+uint64_t ratelimit_sent(struct ratelimit *rl,
+                        const struct ratelimit_route *route, int64_t now)
 {
     if (!route->exempt) {
         rl->global_sent[rl->global_next] = now;
@@ -425,6 +438,7 @@ void ratelimit_sent(struct ratelimit *rl, const struct ratelimit_route *route,
     lane_sent(lane_get(rl, route->name, route->major, now), now);
     if (route->old_edit)
         lane_sent(lane_get(rl, old_edits, route->major, now), now);
+    return ++rl->last_ticket;
 }
 
 static void lane_landed(struct lane *l, int64_t now)
@@ -442,13 +456,10 @@ static void lane_landed(struct lane *l, int64_t now)
     b->in_flight--;
 }
 
-/* The answer names another bucket than the lane counted against. */
-static void lane_move(struct ratelimit *rl, struct lane *l, const char *name)
+static void lane_move(struct ratelimit *rl, struct lane *l, struct bucket *to)
 {
-    struct bucket *from = l->bucket, *to = bucket_named(rl, name, l->major);
+    struct bucket *from = l->bucket;
 
-    if (from == to)
-        return;
     to->lanes++;
     to->in_flight += l->in_flight;
     if (to->state == LIMITED)
@@ -459,11 +470,31 @@ static void lane_move(struct ratelimit *rl, struct lane *l, const char *name)
     bucket_unref(rl, from);
 }
 
+/* The answer names another bucket than the lane counted against. Those that
+ * shared one without a name are taken to share this one as well. */
+static void name_bucket(struct ratelimit *rl, struct lane *l, const char *name)
+{
+    struct bucket *from = l->bucket, *to = bucket_named(rl, name, l->major);
+    bool nameless = from->name[0] == '\0' && from->lanes > 1;
+    size_t at = 0;
+    struct lane *other;
+
+    lane_move(rl, l, to);
+    while (nameless && (other = map_next(&rl->lanes, &at)) != NULL) {
+        if (other->bucket != from)
+            continue;
+        nameless = from->lanes > 1; /* else from goes with this one */
+        lane_move(rl, other, to);
+    }
+}
+
 /* Headers against our own count. Ours has what is under way taken off
  * already, theirs only what has arrived: anything between is agreement. */
 static void bucket_correct(struct bucket *b, int limit, int remaining,
-                           int64_t reset_after, int64_t now)
+                           int64_t reset_after, uint64_t ticket, int64_t now)
 {
+    bool overtaken = ticket < b->newest;
+
     if (remaining > limit)
         remaining = limit;
 
@@ -478,10 +509,12 @@ static void bucket_correct(struct bucket *b, int limit, int remaining,
         b->window_ms = 0;
     } else if (remaining < b->remaining) {
         b->remaining = open; /* somebody else uses this bucket too */
-    } else if (remaining > b->remaining + b->in_flight &&
-               (b->guessed || now >= b->reset_at)) {
+    } else if (remaining > b->remaining + b->in_flight && !overtaken) {
         b->remaining = open; /* a new window, or a larger limit */
-    } /* else if more: an older answer that was overtaken */
+    }
+    if (overtaken)
+        return;
+    b->newest = ticket;
 
     b->limit = limit;
     if (reset_after > b->window_ms)
@@ -510,7 +543,7 @@ static void family_learn(struct family *f, const struct bucket *b)
 }
 
 void ratelimit_answered(struct ratelimit *rl,
-                        const struct ratelimit_route *route,
+                        const struct ratelimit_route *route, uint64_t ticket,
                         const struct ratelimit_headers *h, int status,
                         int64_t now)
 {
@@ -522,7 +555,7 @@ void ratelimit_answered(struct ratelimit *rl,
         lane_landed(lane_get(rl, old_edits, route->major, now), now);
 
     if (h->bucket[0] && strcmp(h->bucket, l->bucket->name) != 0)
-        lane_move(rl, l, h->bucket);
+        name_bucket(rl, l, h->bucket);
 
     struct bucket *b = l->bucket;
     bool usable = h->limit > 0 && h->limit < NONSENSE_LIMIT &&
@@ -530,7 +563,7 @@ void ratelimit_answered(struct ratelimit *rl,
     if (usable) {
         int64_t after =
             h->reset_after_ms < HOLD_MAX_MS ? h->reset_after_ms : HOLD_MAX_MS;
-        bucket_correct(b, h->limit, h->remaining, after, now);
+        bucket_correct(b, h->limit, h->remaining, after, ticket, now);
     } else if (b->state != LIMITED && h->limit >= NONSENSE_LIMIT) {
         count_here(b, route->name);
         b->remaining =
@@ -544,6 +577,7 @@ void ratelimit_answered(struct ratelimit *rl,
     } else {
         return;
     }
+    l->told = true;
     family_learn(f, b);
 }
 

@@ -8,7 +8,8 @@
  *     how much is left; routes can share a bucket, and each top-level resource
  *     (channel, guild, webhook) has its own. Until the first answer a bucket
  *     is unknown and lets one request out at a time. What another channel's
- *     bucket of the route has taught is the first guess for a new one;
+ *     bucket of the route has taught is the first guess for a new one, and
+ *     edits are taken to share the bucket of posts until an answer denies it;
  *   - limits that no header announces: a 429 of scope "shared" holds back its
  *     route on its resource alone, and edits of messages over an hour old have
  *     a lane of their own in each channel;
@@ -65,13 +66,13 @@ int64_t ratelimit_delay(struct ratelimit *rl,
                         const struct ratelimit_route *route, int64_t now);
 
 /* It leaves: its place is taken. Each is followed by exactly one of
- * ratelimit_answered() and ratelimit_lost(). */
-void ratelimit_sent(struct ratelimit *rl, const struct ratelimit_route *route,
-                    int64_t now);
+ * ratelimit_answered(), with the ticket returned here, and ratelimit_lost(). */
+uint64_t ratelimit_sent(struct ratelimit *rl,
+                        const struct ratelimit_route *route, int64_t now);
 
 /* An answer came, of whatever status. */
 void ratelimit_answered(struct ratelimit *rl,
-                        const struct ratelimit_route *route,
+                        const struct ratelimit_route *route, uint64_t ticket,
                         const struct ratelimit_headers *h, int status,
                         int64_t now);
 

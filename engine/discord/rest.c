@@ -34,20 +34,19 @@
 #include "engine/base/log.h"
 #include "engine/base/map.h"
 #include "engine/base/str.h"
-#include "engine/discord/facts.h"
 #include "engine/discord/errand.h"
+#include "engine/discord/facts.h"
 #include "engine/discord/message.h"
 #include "engine/discord/ratelimit.h"
 #include "engine/discord/status.h"
 #include "engine/discord/transfer.h"
 #include "engine/discord/url.h"
+#include "engine/discord/waitlist.h"
 
 /* Transfers at once: over HTTP/1.1 each takes a connection, over HTTP/2 they
- * share. The last places are kept for people who wait. */
+ * share. */
 #define PLAIN_MAX 16
 #define SHARED_MAX 48
-#define KEPT_FROM_NORMAL 2
-#define KEPT_FROM_BACKGROUND 4
 
 #define ATTEMPTS_MAX 6
 #define PAUSE_FIRST_MS 250
@@ -61,17 +60,6 @@
 #define CLOSE_GRACE_MS 2000
 
 #define COUNTS_MAX 200
-
-#define PRIORITIES 3
-
-/* What waits for one route on one resource. */
-struct queue {
-    struct queue *next;
-    char name[160];
-    uint64_t major;
-    bool old_edit, exempt;
-    struct errand *first[PRIORITIES], *last[PRIORITIES];
-};
 
 struct count {
     char *route;
@@ -94,7 +82,7 @@ struct discord {
 
     pthread_mutex_t lock; /* leaf: nothing else is taken under it */
     /* under lock, all below */
-    struct queue *queues;      /* none empty; next to serve first */
+    struct waitlist *waitlist;
     struct errand *over_first; /* ended without leaving: callbacks due */
     struct errand *over_last;
     struct ratelimit *ratelimit;
@@ -102,8 +90,6 @@ struct discord {
     bool closing;
     bool refused; /* a 401: the token is worth nothing any more */
     int under_way;
-    int with_deadline; /* how many of those that wait have one */
-    uint64_t waiting[PRIORITIES];
     struct map counts;
     uint64_t total, refused_429, repeated;
 };
@@ -120,188 +106,6 @@ static bool count_has(const void *item, const void *key)
 
 static const struct map_type count_type = {count_hash, count_has};
 
-/* --- queues --- */
-
-static const char file_route[] = "GET file";
-
-/* What it counts against. Files do not come from the API. */
-static struct ratelimit_route lane_of(const struct errand *e)
-{
-    if (errand_is_file(e))
-        return (struct ratelimit_route){.name = file_route, .exempt = true};
-    return (struct ratelimit_route){
-        .name = e->route.name,
-        .major = e->route.major,
-        .old_edit = e->route.old_edit,
-        .exempt = e->route.exempt,
-    };
-}
-
-static struct queue *queue_get_locked(struct discord *d, const struct errand *e)
-{
-    struct ratelimit_route lane = lane_of(e);
-    struct queue **at = &d->queues;
-
-    for (; *at; at = &(*at)->next)
-        if ((*at)->major == lane.major && (*at)->old_edit == lane.old_edit &&
-            strcmp((*at)->name, lane.name) == 0)
-            return *at;
-
-    struct queue *q = xcalloc(1, sizeof(*q));
-    snprintf(q->name, sizeof(q->name), "%s", lane.name);
-    q->major = lane.major;
-    q->old_edit = lane.old_edit;
-    q->exempt = lane.exempt;
-    *at = q;
-    return q;
-}
-
-static void enqueue_locked(struct discord *d, struct errand *e, bool first)
-{
-    struct queue *q = queue_get_locked(d, e);
-    int p = (int)e->priority;
-
-    e->state = ERRAND_QUEUED;
-    if (first || !q->first[p]) {
-        e->next = q->first[p];
-        q->first[p] = e;
-        if (!e->next)
-            q->last[p] = e;
-    } else {
-        e->next = NULL;
-        q->last[p]->next = e;
-        q->last[p] = e;
-    }
-    d->waiting[p]++;
-    d->with_deadline += e->deadline != 0;
-}
-
-/* Takes e, standing behind `before` (NULL: at the head), out of q. */
-static void unlink_locked(struct discord *d, struct queue *q,
-                          struct errand *before, struct errand *e)
-{
-    int p = (int)e->priority;
-
-    if (before)
-        before->next = e->next;
-    else
-        q->first[p] = e->next;
-    if (q->last[p] == e)
-        q->last[p] = before;
-    e->next = NULL;
-    d->waiting[p]--;
-    d->with_deadline -= e->deadline != 0;
-}
-
-static void drop_empty_locked(struct discord *d)
-{
-    for (struct queue **at = &d->queues; *at;) {
-        struct queue *q = *at;
-        if (q->first[0] || q->first[1] || q->first[2]) {
-            at = &q->next;
-            continue;
-        }
-        *at = q->next;
-        free(q);
-    }
-}
-
-static void over_locked(struct discord *d, struct errand *e)
-{
-    e->state = ERRAND_OVER;
-    e->next = NULL;
-    if (d->over_last)
-        d->over_last->next = e;
-    else
-        d->over_first = e;
-    d->over_last = e;
-}
-
-/* Ends those that wait and are chosen. */
-static void end_waiting_locked(struct discord *d,
-                               bool (*chosen)(const struct errand *, int64_t),
-                               int64_t arg, int result, const char *why)
-{
-    for (struct queue *q = d->queues; q; q = q->next) {
-        for (int p = 0; p < PRIORITIES; p++) {
-            struct errand *before = NULL, *next;
-            for (struct errand *e = q->first[p]; e; e = next) {
-                next = e->next;
-                if (!chosen(e, arg)) {
-                    before = e;
-                    continue;
-                }
-                unlink_locked(d, q, before, e);
-                errand_fail(e, result, "%s", why);
-                over_locked(d, e);
-            }
-        }
-    }
-    drop_empty_locked(d);
-}
-
-static bool any_errand(const struct errand *e, int64_t arg)
-{
-    (void)e;
-    (void)arg;
-    return true;
-}
-
-static bool past_deadline(const struct errand *e, int64_t now)
-{
-    return e->deadline != 0 && now >= e->deadline;
-}
-
-static const char token_refused[] =
-    "Discord refused the token earlier, so nothing is sent any more; put the "
-    "bot's current one into DISCORD_BOT_TOKEN and start again";
-static const char being_closed[] = "the connection to Discord is being closed";
-
-/* --- what may leave --- */
-
-static struct ratelimit_route lane_of_queue(const struct queue *q, int priority)
-{
-    return (struct ratelimit_route){
-        .name = q->name,
-        .major = q->major,
-        .old_edit = q->old_edit,
-        .exempt = q->exempt,
-        .yields = priority,
-    };
-}
-
-static void sooner(int64_t *wait, int64_t candidate)
-{
-    if (candidate < *wait)
-        *wait = candidate;
-}
-
-/* The next of q that may leave, taken out, or NULL. */
-static struct errand *pick_from_locked(struct discord *d, struct queue *q,
-                                       int p, int64_t now, int64_t *wait)
-{
-    struct errand *before = NULL, *e = q->first[p];
-
-    /* Those in a pause stand at the head and hold up nobody. */
-    while (e && e->not_before > now) {
-        sooner(wait, e->not_before - now);
-        before = e;
-        e = e->next;
-    }
-    if (!e)
-        return NULL;
-
-    struct ratelimit_route lane = lane_of_queue(q, p);
-    int64_t delay = ratelimit_delay(d->ratelimit, &lane, now);
-    if (delay > 0) {
-        sooner(wait, delay);
-        return NULL;
-    }
-    unlink_locked(d, q, before, e);
-    ratelimit_sent(d->ratelimit, &lane, now);
-    return e;
-}
-
 static void count_locked(struct discord *d, const char *route)
 {
     struct count *c = map_get(&d->counts, hash_str(route), route);
@@ -316,53 +120,36 @@ static void count_locked(struct discord *d, const char *route)
         c->requests++;
 }
 
-/* The next request that may leave, its place reserved, or NULL and how long
- * nothing will change by time alone. */
-static struct errand *pick_locked(struct discord *d, int64_t now, int64_t *wait)
+/* --- the end of an errand --- */
+
+static const char token_refused[] =
+    "Discord refused the token earlier, so nothing is sent any more; put the "
+    "bot's current one into DISCORD_BOT_TOKEN and start again";
+static const char being_closed[] = "the connection to Discord is being closed";
+
+/* It ended without leaving: its callback comes on the thread. */
+static void over_locked(struct discord *d, struct errand *e, int result,
+                        const char *why)
 {
-    static const int kept[PRIORITIES] = {0, KEPT_FROM_NORMAL,
-                                         KEPT_FROM_BACKGROUND};
+    if (why)
+        errand_fail(e, result, "%s", why);
+    e->next = NULL;
+    if (d->over_last)
+        d->over_last->next = e;
+    else
+        d->over_first = e;
+    d->over_last = e;
+}
 
-    for (int p = 0; p < PRIORITIES; p++) {
-        if (d->under_way >= d->most - kept[p])
-            continue; /* the next answer makes room */
-        for (struct queue **at = &d->queues; *at; at = &(*at)->next) {
-            struct queue *q = *at;
-            struct errand *e = pick_from_locked(d, q, p, now, wait);
-            if (!e)
-                continue;
-
-            /* To the end: the others are served before it is again. */
-            *at = q->next;
-            q->next = NULL;
-            struct queue **end = &d->queues;
-            while (*end)
-                end = &(*end)->next;
-            *end = q;
-
-            count_locked(d, q->name);
-            e->state = ERRAND_LEAVING;
-            d->under_way++;
-            drop_empty_locked(d);
-            return e;
-        }
+static void all_over_locked(struct discord *d, struct errand *list, int result,
+                            const char *why)
+{
+    while (list) {
+        struct errand *next = list->next;
+        over_locked(d, list, result, why);
+        list = next;
     }
-    return NULL;
 }
-
-static int64_t next_deadline_locked(const struct discord *d)
-{
-    int64_t least = INT64_MAX;
-
-    for (const struct queue *q = d->queues; q; q = q->next)
-        for (int p = 0; p < PRIORITIES; p++)
-            for (const struct errand *e = q->first[p]; e; e = e->next)
-                if (e->deadline && e->deadline < least)
-                    least = e->deadline;
-    return least;
-}
-
-/* --- the end of a errand --- */
 
 /* No answer of Discord's repeats the token; but were one to, nobody reads it.
  */
@@ -387,7 +174,7 @@ static void deliver(struct discord *d, struct errand *e)
 /* The reservation of one that did not leave after all. */
 static void give_back(struct discord *d, struct errand *e, int64_t now)
 {
-    struct ratelimit_route lane = lane_of(e);
+    struct ratelimit_route lane = waitlist_lane(e);
 
     pthread_mutex_lock(&d->lock);
     ratelimit_lost(d->ratelimit, &lane, now);
@@ -470,16 +257,21 @@ static int64_t let_go(struct discord *d)
         wait = INT64_MAX;
         pthread_mutex_lock(&d->lock);
         if (d->refused)
-            end_waiting_locked(d, any_errand, 0, -EPERM, token_refused);
+            all_over_locked(d, waitlist_all(d->waitlist), -EPERM,
+                            token_refused);
         if (d->closing)
-            end_waiting_locked(d, any_errand, 0, -ESHUTDOWN, being_closed);
-        if (d->with_deadline > 0) {
-            end_waiting_locked(d, past_deadline, now, -ETIMEDOUT,
-                               "no answer in time: Discord's rate limits or "
-                               "the network held it back");
-            sooner(&wait, next_deadline_locked(d) - now);
+            all_over_locked(d, waitlist_all(d->waitlist), -ESHUTDOWN,
+                            being_closed);
+        all_over_locked(d, waitlist_late(d->waitlist, now, &wait), -ETIMEDOUT,
+                        "no answer in time: Discord's rate limits or the "
+                        "network held it back");
+        struct errand *e = waitlist_pick(d->waitlist, d->ratelimit,
+                                         d->most - d->under_way, now, &wait);
+        if (e) {
+            count_locked(d, waitlist_lane(e).name);
+            e->state = ERRAND_LEAVING;
+            d->under_way++;
         }
-        struct errand *e = pick_locked(d, now, &wait);
         pthread_mutex_unlock(&d->lock);
         if (!e)
             break;
@@ -509,7 +301,8 @@ static void again(struct discord *d, struct errand *e, int64_t pause)
 {
     e->not_before = clock_mono_ms() + pause;
     pthread_mutex_lock(&d->lock);
-    enqueue_locked(d, e, true);
+    e->state = ERRAND_QUEUED;
+    waitlist_add(d->waitlist, e, true);
     pthread_mutex_unlock(&d->lock);
 }
 
@@ -566,14 +359,15 @@ static void account(struct discord *d, struct errand *e,
                     const struct transfer_answer *a, const struct status *s)
 {
     int64_t now = clock_mono_ms();
-    struct ratelimit_route lane = lane_of(e);
+    struct ratelimit_route lane = waitlist_lane(e);
 
     pthread_mutex_lock(&d->lock);
     d->under_way--;
     if (a->curl_code != 0)
         ratelimit_lost(d->ratelimit, &lane, now);
     else
-        ratelimit_answered(d->ratelimit, &lane, &a->limits, (int)a->http, now);
+        ratelimit_answered(d->ratelimit, &lane, e->ticket, &a->limits,
+                           (int)a->http, now);
 
     if (a->curl_code == 0 && a->http == 429) {
         /* The body is exact to the millisecond, the header rounded up. */
@@ -708,8 +502,8 @@ static void *rest_thread(void *arg)
                 close_at = now + CLOSE_GRACE_MS;
             if (now >= close_at)
                 transfers_give_up(d->transfers);
-            else
-                sooner(&wait, close_at - now);
+            else if (close_at - now < wait)
+                wait = close_at - now;
         }
         transfers_wait(d->transfers, wait);
     }
@@ -730,15 +524,14 @@ static uint64_t submit_errand(struct discord *d, struct errand *e,
 
     pthread_mutex_lock(&d->lock);
     uint64_t number = e->number = ++d->last_number;
-    if (e->state == ERRAND_OVER) {
-        over_locked(d, e);
-    } else if (d->refused || d->closing) {
-        errand_fail(e, d->refused ? -EPERM : -ESHUTDOWN, "%s",
-                    d->refused ? token_refused : being_closed);
-        over_locked(d, e);
-    } else {
-        enqueue_locked(d, e, false);
-    }
+    if (e->state == ERRAND_OVER)
+        over_locked(d, e, 0, NULL);
+    else if (d->refused)
+        over_locked(d, e, -EPERM, token_refused);
+    else if (d->closing)
+        over_locked(d, e, -ESHUTDOWN, being_closed);
+    else
+        waitlist_add(d->waitlist, e, false);
     pthread_mutex_unlock(&d->lock);
     wake(d);
     return number;
@@ -757,36 +550,20 @@ static uint64_t discord_op_submit(struct remote *r, struct remote_request *req,
 static bool discord_op_cancel(struct remote *r, uint64_t number)
 {
     struct discord *d = (struct discord *)r;
-    bool found = false;
 
     pthread_mutex_lock(&d->lock);
-    for (struct queue *q = d->queues; q && !found; q = q->next) {
-        for (int p = 0; p < PRIORITIES && !found; p++) {
-            struct errand *before = NULL, *e = q->first[p];
-            while (e && e->number != number) {
-                before = e;
-                e = e->next;
-            }
-            /* In doubt is as good as left: it may have happened. */
-            if (!e || e->doubtful_since)
-                continue;
-            unlink_locked(d, q, before, e);
-            errand_fail(e, -ECANCELED, "cancelled");
-            over_locked(d, e);
-            found = true;
-        }
-    }
+    struct errand *e = waitlist_cancel(d->waitlist, number);
+    if (e)
+        over_locked(d, e, -ECANCELED, "cancelled");
     pthread_mutex_unlock(&d->lock);
-    if (found)
+    if (e)
         wake(d);
-    return found;
+    return e != NULL;
 }
 
 static void discord_free(struct discord *d)
 {
     assert(!d->over_first);
-    drop_empty_locked(d);
-    assert(!d->queues);
 
     size_t at = 0;
     struct count *c;
@@ -795,6 +572,7 @@ static void discord_free(struct discord *d)
         free(c);
     }
     map_release(&d->counts);
+    waitlist_free(d->waitlist);
     ratelimit_free(d->ratelimit);
     transfers_free(d->transfers);
     facts_free(d->facts);
@@ -866,6 +644,7 @@ int discord_open(const struct discord_options *o, struct discord **out,
     d->facts = facts_new();
     d->most = api.tls ? SHARED_MAX : PLAIN_MAX;
     d->transfers = transfers_new(!api.tls, d->most);
+    d->waitlist = waitlist_new();
     d->ratelimit = ratelimit_new();
     d->counts = MAP_INIT(&count_type);
     if (getrandom(&d->random, sizeof(d->random), 0) < 0 || d->random == 0)
@@ -1068,8 +847,8 @@ static void add_count(struct buf *out, const char *name, uint64_t n)
 
 void discord_status(struct discord *d, struct buf *out)
 {
-    static const char *const names[PRIORITIES] = {"interactive", "normal",
-                                                  "background"};
+    static const char *const names[WAITLIST_PRIORITIES] = {
+        "interactive", "normal", "background"};
     size_t at = 0;
     bool first = true;
     struct count *c;
@@ -1079,9 +858,9 @@ void discord_status(struct discord *d, struct buf *out)
     buf_add_json(out, d->api.host, strlen(d->api.host));
     buf_printf(out, ",\"token\":\"%s\",\"under_way\":%d,\"waiting\":{",
                d->refused ? "refused" : "not refused", d->under_way);
-    for (int p = 0; p < PRIORITIES; p++)
+    for (int p = 0; p < WAITLIST_PRIORITIES; p++)
         buf_printf(out, "%s\"%s\":%" PRIu64, p ? "," : "", names[p],
-                   d->waiting[p]);
+                   waitlist_count(d->waitlist, p));
     buf_addstr(out, "},\"requests\":{");
     add_count(out, "total", d->total);
     add_count(out, "rate_limited", d->refused_429);

@@ -147,7 +147,7 @@ static void bot_and_guild_are_known(void **state)
     remote_reply_release(&r);
     assert_int_equal(
         run_only(w, (struct remote_request){.op = REMOTE_GUILD, .guild = 5}),
-        -EACCES);
+        -ENOENT);
 }
 
 static void message_lives(void **state)

@@ -48,8 +48,8 @@ static void exchange(struct ratelimit *rl, const struct ratelimit_route *route,
 {
     struct ratelimit_headers h = said(bucket, limit, remaining, reset_after_ms);
 
-    ratelimit_sent(rl, route, now);
-    ratelimit_answered(rl, route, &h, 200, now);
+    uint64_t ticket = ratelimit_sent(rl, route, now);
+    ratelimit_answered(rl, route, ticket, &h, 200, now);
 }
 
 static struct ratelimit_route in_background(struct ratelimit_route r)
@@ -64,9 +64,9 @@ static void unknown_bucket_sends_one_and_learns(void **state)
     struct ratelimit_headers h = said("b", 5, 4, 5000);
 
     assert_int_equal(ratelimit_delay(rl, &post_people, 0), 0);
-    ratelimit_sent(rl, &post_people, 0);
+    uint64_t ticket = ratelimit_sent(rl, &post_people, 0);
     assert_true(ratelimit_delay(rl, &post_people, 0) == RATELIMIT_ANSWER);
-    ratelimit_answered(rl, &post_people, &h, 200, 100);
+    ratelimit_answered(rl, &post_people, ticket, &h, 200, 100);
     assert_int_equal(ratelimit_delay(rl, &post_people, 100), 0);
 
     /* Four are left, and all four may go before another answer. */
@@ -153,11 +153,54 @@ static void answers_out_of_order_open_nothing(void **state)
     struct ratelimit_headers newer = said("b", 3, 0, 990);
 
     exchange(rl, &post_people, "b", 3, 2, 1000, 0);
-    ratelimit_sent(rl, &post_people, 1);
-    ratelimit_sent(rl, &post_people, 1);
-    ratelimit_answered(rl, &post_people, &newer, 200, 10);
-    ratelimit_answered(rl, &post_people, &older, 200, 11);
-    assert_int_equal(ratelimit_delay(rl, &post_people, 11), 1000);
+    uint64_t first = ratelimit_sent(rl, &post_people, 1);
+    uint64_t second = ratelimit_sent(rl, &post_people, 1);
+    ratelimit_answered(rl, &post_people, second, &newer, 200, 10);
+    ratelimit_answered(rl, &post_people, first, &older, 200, 11);
+    assert_int_equal(ratelimit_delay(rl, &post_people, 11), 989);
+}
+
+/* The other side's window ended before we thought, or it is not so strict. */
+static void newest_answer_is_believed(void **state)
+{
+    struct ratelimit *rl = *state;
+
+    exchange(rl, &post_people, "b", 2, 1, 5000, 0);
+    exchange(rl, &post_people, "b", 2, 1, 5000, 4900);
+    assert_int_equal(ratelimit_delay(rl, &post_people, 4900), 0);
+}
+
+static void edits_count_with_posts_until_told_otherwise(void **state)
+{
+    struct ratelimit *rl = *state;
+
+    exchange(rl, &post_people, "b", 5, 0, 5000, 0);
+    assert_int_equal(ratelimit_delay(rl, &edit_people, 0), 5000);
+    assert_int_equal(ratelimit_delay(rl, &edit_cities, 0), 0);
+
+    /* One, to learn whether it is so. */
+    uint64_t ticket = ratelimit_sent(rl, &edit_people, 5000);
+    assert_true(ratelimit_delay(rl, &edit_people, 5000) == RATELIMIT_ANSWER);
+    struct ratelimit_headers h = said("c", 5, 4, 5000);
+    ratelimit_answered(rl, &edit_people, ticket, &h, 200, 5000);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(ratelimit_delay(rl, &edit_people, 5000), 0);
+        ratelimit_sent(rl, &edit_people, 5000);
+    }
+    assert_int_equal(ratelimit_delay(rl, &post_people, 5000), 0);
+}
+
+static void a_name_learned_is_learned_for_both(void **state)
+{
+    struct ratelimit *rl = *state;
+
+    /* Both unknown: one of them goes, and what it learns holds the other. */
+    assert_int_equal(ratelimit_delay(rl, &edit_people, 0), 0);
+    uint64_t ticket = ratelimit_sent(rl, &post_people, 0);
+    assert_true(ratelimit_delay(rl, &edit_people, 0) == RATELIMIT_ANSWER);
+    struct ratelimit_headers h = said("b", 5, 0, 5000);
+    ratelimit_answered(rl, &post_people, ticket, &h, 200, 0);
+    assert_int_equal(ratelimit_delay(rl, &edit_people, 0), 5000);
 }
 
 static void use_by_somebody_else_is_believed(void **state)
@@ -298,16 +341,17 @@ static void no_header_means_no_visible_limit(void **state)
 {
     struct ratelimit *rl = *state;
 
-    ratelimit_sent(rl, &list_people, 0);
-    ratelimit_answered(rl, &list_people, &RATELIMIT_HEADERS_NONE, 200, 5);
+    uint64_t ticket = ratelimit_sent(rl, &list_people, 0);
+    ratelimit_answered(rl, &list_people, ticket, &RATELIMIT_HEADERS_NONE, 200,
+                       5);
     for (int i = 0; i < 20; i++) {
         assert_int_equal(ratelimit_delay(rl, &list_people, 5), 0);
         ratelimit_sent(rl, &list_people, 5);
     }
     /* … until a 429 says that there was one: from then on it is counted. */
     for (int i = 0; i < 20; i++)
-        ratelimit_answered(rl, &list_people, &RATELIMIT_HEADERS_NONE,
-                           i ? 200 : 429, 6);
+        ratelimit_answered(rl, &list_people, ticket + 1 + (uint64_t)i,
+                           &RATELIMIT_HEADERS_NONE, i ? 200 : 429, 6);
     ratelimit_refused(rl, &list_people, RATELIMIT_USER, 3000, 6);
     assert_int_equal(ratelimit_delay(rl, &list_people, 6), 3000);
     for (int i = 0; i < 5; i++) {
@@ -403,6 +447,9 @@ int main(void)
         CASE(lane_follows_when_its_bucket_is_renamed),
         CASE(what_is_under_way_counts_in_the_next_window),
         CASE(answers_out_of_order_open_nothing),
+        CASE(newest_answer_is_believed),
+        CASE(edits_count_with_posts_until_told_otherwise),
+        CASE(a_name_learned_is_learned_for_both),
         CASE(use_by_somebody_else_is_believed),
         CASE(background_leaves_the_last_place),
         CASE(background_may_use_a_bucket_of_one),
