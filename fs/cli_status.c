@@ -25,50 +25,82 @@ static bool is_empty(struct json_object *v)
             json_object_array_length(v) == 0);
 }
 
+static const char *text_of(struct json_object *v)
+{
+    if (!v || is_empty(v))
+        return "none";
+    return json_object_is_type(v, json_type_string)
+               ? json_object_get_string(v)
+               : json_object_to_json_string(v);
+}
+
 static bool is_nested(struct json_object *v)
 {
     return json_object_is_type(v, json_type_object) ||
            json_object_is_type(v, json_type_array);
 }
 
+/* "a 1, b 2" where that is a line: more is read at a glance. */
+static bool print_in_one_line(const char *before, struct json_object *v)
+{
+    AUTO_BUF struct buf line = BUF_INIT;
+
+    if (!json_object_is_type(v, json_type_object))
+        return false;
+    json_object_object_foreach(v, name, member)
+    {
+        if (is_nested(member) && !is_empty(member))
+            return false;
+        buf_printf(&line, "%s%s %s", line.len ? ", " : "", name,
+                   text_of(member));
+        if (line.len > 64)
+            return false;
+    }
+    printf("%s %s\n", before, line.data);
+    return true;
+}
+
 static void print_member(const char *name, struct json_object *v, int depth)
 {
     indent(depth);
-    if (is_nested(v) && !is_empty(v)) {
-        printf("%s:\n", name);
-        print_value(v, depth + 1);
-    } else {
-        printf("%s: ", name);
-        print_value(v, depth);
+    if (!is_nested(v) || is_empty(v)) {
+        printf("%s: %s\n", name, text_of(v));
+        return;
+    }
+    printf("%s:", name);
+    if (print_in_one_line("", v))
+        return;
+    putchar('\n');
+    print_value(v, depth + 1);
+}
+
+/* An object or an array as lines, nested by indentation. */
+static void print_value(struct json_object *v, int depth)
+{
+    if (json_object_is_type(v, json_type_object)) {
+        json_object_object_foreach(v, name, member)
+            print_member(name, member, depth);
+        return;
+    }
+    for (size_t i = 0; i < json_object_array_length(v); i++) {
+        struct json_object *item = json_object_array_get_idx(v, i);
+
+        indent(depth);
+        if (!is_nested(item) || is_empty(item)) {
+            printf("- %s\n", text_of(item));
+        } else if (!print_in_one_line("-", item)) {
+            puts("-");
+            print_value(item, depth + 1);
+        }
     }
 }
 
-/* As lines, nested by indentation. */
-static void print_value(struct json_object *v, int depth)
+static int to_stdout(void *arg, const char *data, size_t len, struct err *err)
 {
-    if (is_empty(v) || !v) {
-        puts("none");
-    } else if (json_object_is_type(v, json_type_object)) {
-        json_object_object_foreach(v, name, member)
-            print_member(name, member, depth);
-    } else if (json_object_is_type(v, json_type_array)) {
-        for (size_t i = 0; i < json_object_array_length(v); i++) {
-            struct json_object *item = json_object_array_get_idx(v, i);
-
-            indent(depth);
-            if (is_nested(item) && !is_empty(item)) {
-                puts("-");
-                print_value(item, depth + 1);
-            } else {
-                fputs("- ", stdout);
-                print_value(item, depth);
-            }
-        }
-    } else if (json_object_is_type(v, json_type_string)) {
-        puts(json_object_get_string(v));
-    } else {
-        puts(json_object_to_json_string(v));
-    }
+    (void)arg;
+    (void)err;
+    fwrite(data, 1, len, stdout); /* main() looks for what went wrong */
+    return 0;
 }
 
 static int print_status(const char *path, bool as_json, struct err *err)
@@ -79,14 +111,15 @@ static int print_status(const char *path, bool as_json, struct err *err)
     if (r < 0)
         return r;
     if (as_json) {
-        fwrite(text.data, 1, text.len, stdout);
-        if (text.len && text.data[text.len - 1] != '\n')
-            putchar('\n');
-        return 0;
+        struct format_writer *w =
+            format_writer_new(FORMAT_NDJSON, true, to_stdout, NULL);
+        r = format_row(w, text.data ? text.data : "", text.len, err);
+        format_writer_free(w);
+        return r;
     }
 
-    struct json_object *o = json_tokener_parse(text.data);
-    if (!o)
+    struct json_object *o = json_tokener_parse(text.data ? text.data : "");
+    if (!json_object_is_type(o, json_type_object))
         return err_set(err, -EBADMSG, "%s: its status is not JSON", path);
     printf("mount: %s\n", path);
     print_value(o, 0);
@@ -105,7 +138,7 @@ static enum cli_exit print_all(bool as_json)
         code = cli_fail(err_set(&err, -ENOENT, "nothing of dbcord is mounted"),
                         &err);
     for (size_t i = 0; i < n; i++) {
-        if (i && !as_json)
+        if (i > 0 && !as_json)
             putchar('\n');
         int r = print_status(list[i], as_json, &err);
         if (r < 0)
