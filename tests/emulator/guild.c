@@ -280,7 +280,7 @@ struct json_object *guild_json(struct emulator *e, const struct guild *g,
                                         "discovery_splash",
                                         "banner",
                                         "application_id",
-                                        "region",
+
                                         "afk_channel_id",
                                         "widget_channel_id",
                                         "rules_channel_id",
@@ -314,6 +314,8 @@ struct json_object *guild_json(struct emulator *e, const struct guild *g,
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         json_object_object_add(o, numbers[i].key,
                                json_object_new_int(numbers[i].value));
+    /* Deprecated, and still a text. */
+    json_object_object_add(o, "region", json_object_new_string("deprecated"));
     json_object_object_add(o, "features", json_object_new_array());
     json_object_object_add(o, "owner_id", snowflake_json(g->owner_id));
     json_object_object_add(o, "system_channel_id",

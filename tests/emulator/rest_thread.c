@@ -381,6 +381,7 @@ static void get_active(struct call *c)
             add_thread(c, threads, members, g->threads[i]);
     json_object_object_add(o, "threads", threads);
     json_object_object_add(o, "members", members);
+    json_object_object_add(o, "has_more", json_object_new_boolean(false));
     call_json(c, 200, o);
 }
 

@@ -1,6 +1,7 @@
 /* Finds the route, checks what every route checks, reads the body. */
 #include "tests/emulator/route.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +69,20 @@ struct match {
     int args;
 };
 
+/* Does path go on with this byte, as it is or as %XX ("@original" is often
+ * sent as "%40original")? The length it takes, or 0. */
+static size_t literal(const char *path, char want)
+{
+    unsigned v;
+
+    if (*path == want)
+        return 1;
+    if (*path == '%' && isxdigit((unsigned char)path[1]) &&
+        isxdigit((unsigned char)path[2]) && sscanf(path + 1, "%2x", &v) == 1)
+        return v && v == (unsigned char)want ? 3 : 0;
+    return 0;
+}
+
 /* Whether path is of this pattern; fewer args is the closer match. */
 static bool match(const char *pattern, const char *path, struct match *m)
 {
@@ -81,13 +96,18 @@ static bool match(const char *pattern, const char *path, struct match *m)
             m->len[m->args++] = n;
             path += n;
             pattern += strcspn(pattern, "}") + 1;
-        } else if (*pattern != *path) {
-            return false;
-        } else if (!*pattern) {
-            return true;
-        } else {
+        } else if (*pattern == '@' && strncmp(path, "%40", 3) == 0) {
+            /* Some clients encode the '@' of @me and @original. */
             pattern++;
-            path++;
+            path += 3;
+        } else if (!*pattern) {
+            return !*path;
+        } else {
+            size_t n = literal(path, *pattern);
+            if (!n)
+                return false;
+            pattern++;
+            path += n;
         }
     }
 }

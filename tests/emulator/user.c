@@ -117,6 +117,11 @@ struct json_object *application_json(struct emulator *e)
                            json_object_new_object());
     json_object_object_add(o, "verify_key", json_object_new_string(key));
     json_object_object_add(o, "flags", json_object_new_int64(e->app->flags));
+    char flags[16];
+    snprintf(flags, sizeof flags, "%u", e->app->flags);
+    json_object_object_add(o, "flags_new", json_object_new_string(flags));
+    json_object_object_add(o, "eligible_oauth2_scopes",
+                           json_object_new_array());
     json_object_object_add(o, "summary", json_object_new_string(""));
     json_object_object_add(o, "owner", user_json(e->owner));
     json_object_object_add(o, "team", NULL);
