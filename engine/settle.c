@@ -377,17 +377,17 @@ static struct stale *next_due(struct ledger *l)
     return s;
 }
 
-/* More row messages to delete with the same request. */
+/* More row messages to delete with the same request; those of this process
+ * may as well go before their time. */
 static void gather_deletes(struct ledger *l, struct act *a)
 {
     int64_t now = clock_mono_ms();
-    bool hasty = atomic_load(&l->core->hasty);
 
     for (struct stale *s = l->first_due; s && a->n < BULK_MOST; s = s->next) {
         struct row *head = fold_head(l->fold, s->key, s->key_len);
-        bool due = s->due_ms <= now || (hasty && !s->later);
-        if (!due || s->home == a->homes[0] || s->lost || s->single || !head ||
-            ledger_keeper_locked(l, s->home) || !is_young(s->home))
+        if ((s->due_ms > now && s->later) || s->home == a->homes[0] ||
+            s->lost || s->single || !head || ledger_keeper_locked(l, s->home) ||
+            !is_young(s->home))
             continue;
         bool here = head->home == s->home || head->home == 0;
         if (!here || head->deleted)

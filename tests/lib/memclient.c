@@ -525,6 +525,14 @@ size_t memstore_count(struct memstore *s, enum remote_op op)
     return n;
 }
 
+void memstore_wait_count(struct memstore *s, enum remote_op op, size_t n)
+{
+    pthread_mutex_lock(&s->lock);
+    while (s->counts[op] < n)
+        pthread_cond_wait(&s->changed, &s->lock);
+    pthread_mutex_unlock(&s->lock);
+}
+
 size_t memstore_count_all(struct memstore *s)
 {
     size_t n = 0;

@@ -66,6 +66,8 @@ void memstore_set_max_file(struct memstore *s, uint64_t bytes);
 
 /* Requests carried out, or failed, since the last reset. */
 size_t memstore_count(struct memstore *s, enum remote_op op);
+/* Until there were n. */
+void memstore_wait_count(struct memstore *s, enum remote_op op, size_t n);
 size_t memstore_count_all(struct memstore *s);
 void memstore_reset_counts(struct memstore *s);
 
