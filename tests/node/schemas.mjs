@@ -118,7 +118,7 @@ function readOperation(method, template, type, source) {
         method: method.toUpperCase(),
         template,
         segments: template.split('/').slice(1),
-        query: z.optional(toZod(query, source)),
+        query: query.kind === ts.SyntaxKind.NeverKeyword ? z.object({}) : toZod(query, source),
         readers: queryReaders(query, source),
         body: toZod(body, source),
         takesBody: body.kind !== ts.SyntaxKind.UndefinedKeyword,
