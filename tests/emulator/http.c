@@ -1,6 +1,7 @@
 /* Requests: looking into them, and letting go of them. */
 #include "tests/emulator/http.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,54 @@
 #include <json-c/json.h>
 
 #include "engine/base/alloc.h"
+
+static void pair_add(struct http_pair **list, size_t *n, char *key, char *value)
+{
+    if (*n % 8 == 0)
+        *list = xrealloc(*list, (*n + 8) * sizeof **list);
+    (*list)[(*n)++] = (struct http_pair){key, value};
+}
+
+static void parse_query(struct http_request *r, const char *q)
+{
+    while (*q) {
+        size_t n = strcspn(q, "&#");
+        size_t k = 0;
+        while (k < n && q[k] != '=')
+            k++;
+        if (n)
+            pair_add(&r->query, &r->query_count, percent_decode(q, k, true),
+                     k < n ? percent_decode(q + k + 1, n - k - 1, true)
+                           : xstrdup(""));
+        q += n;
+        if (*q != '&')
+            break;
+        q++;
+    }
+}
+
+void request_set_target(struct http_request *r, const char *target)
+{
+    /* The absolute form, as sent to proxies. */
+    if (strncasecmp(target, "http://", 7) == 0) {
+        const char *path = strchr(target + 7, '/');
+        target = path ? path : "/";
+    }
+    r->target = xstrdup(target);
+    size_t n = strcspn(target, "?#");
+    r->path = xstrndup(target, n);
+    if (target[n] == '?')
+        parse_query(r, target + n + 1);
+}
+
+void request_add_header(struct http_request *r, const char *name,
+                        const char *value)
+{
+    char *key = xstrdup(name);
+    for (char *c = key; *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+    pair_add(&r->headers, &r->header_count, key, xstrdup(value));
+}
 
 const char *request_header(const struct http_request *r, const char *name)
 {

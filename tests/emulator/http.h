@@ -64,10 +64,15 @@ struct call {
     /* What the router and the limits add to the answer. */
     struct http_pair *extra;
     size_t extra_count;
-    int fault; /* fault.h: what to do with the answer */
-    bool keep_alive;
+    int fault;  /* fault.h: what to do with the answer */
     bool trace; /* counted and traced when answered */
 };
+
+/* For who receives it: the path and the query out of a target as sent, and a
+ * header; its name becomes lower-case. */
+void request_set_target(struct http_request *r, const char *target);
+void request_add_header(struct http_request *r, const char *name,
+                        const char *value);
 
 /* Case-insensitive; NULL if absent. */
 const char *request_header(const struct http_request *r, const char *name);

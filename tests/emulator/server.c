@@ -1,11 +1,13 @@
-/* Sockets, and one HTTP request after another on each. A connection answers
- * in order because it starts a request only when the one before it has been
- * answered; what a client sent ahead waits in the socket. */
+/* Sockets, the event loop, and calls on their way in and out. libmicrohttpd
+ * speaks HTTP, libwebsockets the gateway's WebSocket on a port of its own and
+ * the loop: it polls libmicrohttpd's one descriptor and its timers.
+ *
+ * A request is routed once its body is there. A call that is not answered at
+ * once suspends its connection; the answer resumes it. */
 #include "tests/emulator/server.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -18,31 +20,36 @@
 
 #include <json-c/json.h>
 #include <libwebsockets.h>
+#include <microhttpd.h>
 
 #include "engine/base/alloc.h"
 #include "engine/base/buf.h"
 #include "tests/emulator/emulator.h"
 #include "tests/emulator/fault.h"
-#include "tests/emulator/http1.h"
+#include "tests/emulator/http.h"
 #include "tests/emulator/journal.h"
 #include "tests/emulator/limits.h"
 #include "tests/emulator/modules.h"
 #include "tests/emulator/route.h"
 #include "tests/emulator/tally.h"
 
+enum {
+    HEAD_MAX = 256 * 1024, /* a search may carry 500 channel ids */
+    BODY_MAX = 25 * 1024 * 1024,
+};
+
+/* A client's connection. */
 struct conn {
     struct server *server;
-    struct lws *wsi;
-    int fd;
-    bool routed; /* it is HTTP, not the gateway's */
-    struct http1 parser;
-    struct buf in, out;
-    size_t out_at;
-    struct call *call; /* being answered */
-    bool close_after;  /* when out has left */
-    bool dead;         /* to be closed on return to the loop */
-    bool ended;        /* the client sends no more */
-    bool busy;         /* conn_work() is on the stack */
+    struct MHD_Connection *mhd;
+    char *target;      /* of the request that is arriving, as sent */
+    struct call *call; /* arriving or being answered */
+    bool routed;       /* the call is with its handler */
+    bool suspended;
+    bool too_large; /* the body is read to its end and then refused */
+    bool drop;      /* to be closed without an answer */
+    struct MHD_Response *response; /* the answer, not yet queued */
+    int status;
     struct conn *next, **prev;
 };
 
@@ -58,21 +65,23 @@ struct server {
     struct emulator *e;
     struct lws_context *context;
     struct lws_vhost *vhost;
-    int port;
-    lws_sorted_usec_list_t tick;
+    struct MHD_Daemon *http;
+    lws_sorted_usec_list_t tick;     /* the emulator's next timer */
+    lws_sorted_usec_list_t http_due; /* libmicrohttpd has something to do */
     struct conn *conns;
     struct delay *delays;
+    int port, ws_port;
     char http_base[64], ws_base[64];
 };
 
 static volatile sig_atomic_t stopping;
 static struct lws_context *waking; /* for the signal handler */
 
-static void conn_work(struct conn *k);
-
 /* --- the end of a turn of the loop --- */
 
 static void on_tick(lws_sorted_usec_list_t *sul);
+static void on_http_due(lws_sorted_usec_list_t *sul);
+static void http_soon(struct server *s);
 
 /* After anything that may have changed state or time: written down, and the
  * next timer known. */
@@ -164,49 +173,34 @@ void call_header(struct call *c, const char *name, const char *fmt, ...)
         (struct http_pair){xstrdup(name), buf_take_str(&v)};
 }
 
-static const char *reason(int status)
+/* Half of a body whose length was announced whole. */
+struct cut_body {
+    size_t len;
+    char data[];
+};
+
+static ssize_t read_cut_body(void *arg, uint64_t at, char *out, size_t max)
 {
-    static const struct {
-        int status;
-        const char *text;
-    } known[] = {{200, "OK"},
-                 {201, "Created"},
-                 {202, "Accepted"},
-                 {204, "No Content"},
-                 {206, "Partial Content"},
-                 {304, "Not Modified"},
-                 {400, "Bad Request"},
-                 {401, "Unauthorized"},
-                 {403, "Forbidden"},
-                 {404, "Not Found"},
-                 {405, "Method Not Allowed"},
-                 {411, "Length Required"},
-                 {413, "Payload Too Large"},
-                 {416, "Range Not Satisfiable"},
-                 {429, "Too Many Requests"},
-                 {431, "Request Header Fields Too Large"},
-                 {500, "Internal Server Error"},
-                 {501, "Not Implemented"},
-                 {502, "Bad Gateway"},
-                 {503, "Service Unavailable"},
-                 {504, "Gateway Timeout"}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (known[i].status == status)
-            return known[i].text;
-    return "Unknown";
+    const struct cut_body *b = arg;
+
+    if (at >= b->len)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    size_t n = b->len - (size_t)at < max ? b->len - (size_t)at : max;
+    memcpy(out, b->data + at, n);
+    return (ssize_t)n;
 }
 
-static bool conn_flush(struct conn *k);
-
-static void write_head(struct buf *out, int status, const char *content_type,
-                       size_t len, bool keep_alive)
+static struct MHD_Response *respond(const void *data, size_t len, bool cut)
 {
-    buf_printf(out, "HTTP/1.1 %d %s\r\n", status, reason(status));
-    if (content_type)
-        buf_printf(out, "Content-Type: %s\r\n", content_type);
-    if (status != 204 && status != 304)
-        buf_printf(out, "Content-Length: %zu\r\n", len);
-    buf_printf(out, "Connection: %s\r\n", keep_alive ? "keep-alive" : "close");
+    if (!cut || len < 2)
+        return MHD_create_response_from_buffer(
+            len, len ? (void *)(uintptr_t)data : NULL, MHD_RESPMEM_MUST_COPY);
+
+    struct cut_body *b = xmalloc(sizeof *b + len / 2);
+    b->len = len / 2;
+    memcpy(b->data, data, b->len);
+    return MHD_create_response_from_callback(len, 16 * 1024, read_cut_body, b,
+                                             free);
 }
 
 /* The one place where a call ends. status 0: close without an answer. */
@@ -231,28 +225,23 @@ static void answer(struct call *c, int status, const char *content_type,
             (status == 429 && (!scope || strcmp(scope, "shared") != 0)))
             limits_invalid(e);
     }
-    if (!k) {
-        call_free(c);
-        return;
-    }
-    if (!status) {
-        k->dead = true;
-    } else {
-        bool cut = c->fault == FAULT_TRUNCATE;
-        k->close_after = !c->keep_alive || cut;
-        write_head(&k->out, status, content_type, len, c->keep_alive && !cut);
+    if (k && status) {
+        k->response = respond(data, len, c->fault == FAULT_TRUNCATE);
+        k->status = status;
+        if (content_type)
+            MHD_add_response_header(k->response, "Content-Type", content_type);
         for (size_t i = 0; i < c->extra_count; i++)
-            buf_printf(&k->out, "%s: %s\r\n", c->extra[i].key,
-                       c->extra[i].value);
-        buf_addstr(&k->out, "\r\n");
-        if (len && strcmp(c->req.method, "HEAD") != 0)
-            buf_add(&k->out, data, cut ? len / 2 : len);
+            MHD_add_response_header(k->response, c->extra[i].key,
+                                    c->extra[i].value);
+    } else if (k) {
+        k->drop = true;
     }
     call_free(c);
-
-    /* Inside conn_work() its loop goes on by itself. */
-    if (!k->busy)
-        conn_work(k);
+    if (k && k->suspended) {
+        k->suspended = false;
+        MHD_resume_connection(k->mhd);
+        http_soon(k->server);
+    }
 }
 
 void call_json(struct call *c, int status, struct json_object *json)
@@ -282,201 +271,201 @@ void call_drop(struct call *c)
 
 /* --- connections --- */
 
-static struct conn *conn_new(struct server *s, int fd)
+static void on_connection(void *arg, struct MHD_Connection *mhd, void **slot,
+                          enum MHD_ConnectionNotificationCode what)
 {
-    struct conn *k = xcalloc(1, sizeof *k);
-    k->server = s;
-    k->fd = fd;
-    http1_init(&k->parser);
-    k->next = s->conns;
-    k->prev = &s->conns;
-    if (k->next)
-        k->next->prev = &k->next;
-    s->conns = k;
-    return k;
-}
+    struct server *s = arg;
+    struct conn *k = *slot;
 
-static void conn_free(struct conn *k)
-{
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        k = xcalloc(1, sizeof *k);
+        k->server = s;
+        k->mhd = mhd;
+        k->next = s->conns;
+        k->prev = &s->conns;
+        if (k->next)
+            k->next->prev = &k->next;
+        s->conns = k;
+        *slot = k;
+        return;
+    }
     *k->prev = k->next;
     if (k->next)
         k->next->prev = k->prev;
-    if (k->call)
-        k->call->conn = NULL;
-    http1_release(&k->parser);
-    buf_release(&k->in);
-    buf_release(&k->out);
+    if (k->call && k->routed)
+        k->call->conn = NULL; /* its handler still has it */
+    else if (k->call)
+        call_free(k->call);
+    if (k->response)
+        MHD_destroy_response(k->response);
+    free(k->target);
     free(k);
 }
 
-/* Sends what the socket takes; false: the peer is gone. */
-static bool conn_flush(struct conn *k)
+static struct conn *conn_of(struct MHD_Connection *mhd)
 {
-    while (k->out_at < k->out.len) {
-        ssize_t n = send(k->fd, k->out.data + k->out_at, k->out.len - k->out_at,
-                         MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            lws_callback_on_writable(k->wsi);
-            return true;
-        }
-        if (n < 0)
-            return false;
-        k->out_at += (size_t)n;
-    }
-    /* An answer of megabytes does not keep its memory. */
-    if (k->out.cap > 1024 * 1024)
-        buf_release(&k->out);
-    buf_reset(&k->out);
-    k->out_at = 0;
-    if (k->close_after)
-        k->dead = true;
-    return true;
+    return MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+        ->socket_context;
 }
 
-static void conn_start(struct conn *k)
+/* The only place where the target is told as it was sent. */
+static void *on_target(void *arg, const char *target,
+                       struct MHD_Connection *mhd)
 {
-    struct http1 *p = &k->parser;
+    struct conn *k = conn_of(mhd);
+
+    (void)arg;
+    free(k->target);
+    k->target = xstrdup(target);
+    return NULL;
+}
+
+/* Whatever happened to the request, the connection is ready for another. */
+static void on_completed(void *arg, struct MHD_Connection *mhd, void **slot,
+                         enum MHD_RequestTerminationCode why)
+{
+    struct conn *k = conn_of(mhd);
+
+    (void)arg;
+    (void)why;
+    *slot = NULL;
+    if (k->call && k->routed)
+        k->call->conn = NULL;
+    else if (k->call)
+        call_free(k->call);
+    k->call = NULL;
+    k->routed = k->too_large = k->drop = false;
+}
+
+static enum MHD_Result add_header(void *arg, enum MHD_ValueKind kind,
+                                  const char *name, const char *value)
+{
+    struct http_request *r = arg;
+
+    (void)kind;
+    request_add_header(r, name, value ? value : "");
+    return MHD_YES;
+}
+
+static enum MHD_Result begin(struct conn *k, const char *method)
+{
     struct call *c = xcalloc(1, sizeof *c);
 
     c->e = k->server->e;
     c->conn = k;
-    c->req = p->req;
-    c->keep_alive = p->keep_alive;
-    http1_init(p);
     k->call = c;
-    route_call(c);
+    if (strlen(method) >= sizeof c->req.method)
+        return MHD_NO;
+    strcpy(c->req.method, method);
+    request_set_target(&c->req, k->target);
+    MHD_get_connection_values(k->mhd, MHD_HEADER_KIND, add_header, &c->req);
+    return MHD_YES;
 }
 
-static void conn_refuse(struct conn *k)
+static enum MHD_Result queue(struct conn *k)
+{
+    enum MHD_Result r = MHD_NO;
+
+    if (k->response) {
+        r = MHD_queue_response(k->mhd, (unsigned)k->status, k->response);
+        MHD_destroy_response(k->response);
+        k->response = NULL;
+    }
+    return r;
+}
+
+static enum MHD_Result refuse_size(struct conn *k)
 {
     static const char text[] =
         "{\"message\": \"Request entity too large\", \"code\": 40005}";
-    int status = k->parser.status;
-    size_t n = status == 413 ? sizeof text - 1 : 0;
 
-    write_head(&k->out, status, n ? "application/json" : NULL, n, false);
-    buf_addstr(&k->out, "\r\n");
-    buf_add(&k->out, text, n);
-    k->close_after = true;
+    k->response = respond(text, sizeof text - 1, false);
+    k->status = 413;
+    MHD_add_response_header(k->response, "Content-Type", "application/json");
+    return queue(k);
 }
 
-/* Goes as far as it can: requests out of what was read, answers out. */
-static void conn_work(struct conn *k)
+/* libmicrohttpd's one handler: first with the head, then with each piece of
+ * the body, then with nothing more to come, and again after a resume. */
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd,
+                                  const char *url, const char *method,
+                                  const char *version, const char *data,
+                                  size_t *len, void **slot)
 {
-    k->busy = true;
-    while (!k->dead && !k->call && !k->close_after) {
-        enum http1_result r = http1_feed(&k->parser, &k->in);
-        if (r == HTTP1_DONE) {
-            conn_start(k);
-        } else if (r == HTTP1_CONTINUE) {
-            buf_addstr(&k->out, "HTTP/1.1 100 Continue\r\n\r\n");
-        } else if (r == HTTP1_BAD) {
-            conn_refuse(k);
-        } else {
-            break;
-        }
-        /* Who does not read its answers gets no more of them. */
-        if (!conn_flush(k))
-            k->dead = true;
-        if (k->out.len)
-            break;
+    struct conn *k = conn_of(mhd);
+
+    (void)arg;
+    (void)url;
+    (void)version;
+    if (!*slot) {
+        *slot = k;
+        return begin(k, method);
     }
-    if (!k->dead && k->out.len && !conn_flush(k))
-        k->dead = true;
-    if (k->ended && !k->call && !k->out.len)
-        k->dead = true;
-    k->busy = false;
-
-    lws_rx_flow_control(k->wsi, !k->call && !k->out.len && !k->ended);
-    /* libwebsockets closes a connection when its callback says so. */
-    if (k->dead)
-        lws_set_timeout(k->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
-}
-
-/* Is it the gateway's? Looks without taking. Undecided while too little has
- * arrived. */
-enum whose { UNDECIDED, OURS, GATEWAY };
-
-static enum whose conn_peek(const struct conn *k)
-{
-    static const char want[] = "GET /gateway";
-    char got[sizeof want];
-    ssize_t n = recv(k->fd, got, sizeof got, MSG_PEEK | MSG_DONTWAIT);
-    size_t len = sizeof want - 1;
-
-    if (n <= 0)
-        return OURS; /* the read will find out */
-    if (memcmp(got, want, (size_t)n < len ? (size_t)n : len) != 0)
-        return OURS;
-    if ((size_t)n <= len)
-        return UNDECIDED;
-    return strchr("/? ", got[len]) ? GATEWAY : OURS;
-}
-
-static int conn_readable(struct conn *k)
-{
+    if (*len > 0) {
+        struct buf *body = &k->call->req.body;
+        if (body->len + *len > BODY_MAX) {
+            k->too_large = true;
+            buf_release(body);
+        }
+        if (!k->too_large)
+            buf_add(body, data, *len);
+        *len = 0;
+        return MHD_YES;
+    }
+    if (k->too_large)
+        return refuse_size(k);
     if (!k->routed) {
-        switch (conn_peek(k)) {
-        case UNDECIDED:
-            return 0;
-        case GATEWAY: {
-            /* libwebsockets knows a connection by its descriptor: it gets
-             * another one for the same socket. */
-            int fd = dup(k->fd);
-            if (fd >= 0)
-                lws_adopt_socket_vhost(k->server->vhost, fd);
-            return -1;
-        }
-        case OURS:
-            k->routed = true;
+        k->routed = true;
+        route_call(k->call);
+        if (!k->response && !k->drop) {
+            k->suspended = true;
+            MHD_suspend_connection(mhd);
+            return MHD_YES;
         }
     }
-
-    char chunk[64 * 1024];
-    ssize_t n = recv(k->fd, chunk, sizeof chunk, MSG_DONTWAIT);
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -1;
-    if (n == 0)
-        k->ended = true;
-    else
-        buf_add(&k->in, chunk, (size_t)n);
-    conn_work(k);
-    settle(k->server);
-    return k->dead ? -1 : 0;
+    return queue(k);
 }
 
-static int conn_callback(struct lws *wsi, enum lws_callback_reasons why,
+/* --- the loop --- */
+
+/* libmicrohttpd does what is to be done now; what is left has its time. */
+static void http_run(struct server *s)
+{
+    MHD_run(s->http);
+    settle(s);
+
+    MHD_UNSIGNED_LONG_LONG ms;
+    if (MHD_get_timeout(s->http, &ms) == MHD_YES)
+        lws_sul_schedule(s->context, 0, &s->http_due, on_http_due,
+                         (lws_usec_t)ms * LWS_US_PER_MS + 1);
+    else
+        lws_sul_cancel(&s->http_due);
+}
+
+static void on_http_due(lws_sorted_usec_list_t *sul)
+{
+    http_run(lws_container_of(sul, struct server, http_due));
+}
+
+static void http_soon(struct server *s)
+{
+    lws_sul_schedule(s->context, 0, &s->http_due, on_http_due, 1);
+}
+
+static int http_callback(struct lws *wsi, enum lws_callback_reasons why,
                          void *user, void *in, size_t len)
 {
     (void)user;
     (void)in;
     (void)len;
-    struct conn *k = lws_get_opaque_user_data(wsi);
-
-    if (!k)
-        return 0;
-    switch (why) {
-    case LWS_CALLBACK_RAW_RX_FILE:
-        return conn_readable(k);
-    case LWS_CALLBACK_RAW_WRITEABLE_FILE:
-        if (!conn_flush(k))
-            return -1;
-        if (!k->out.len && !k->dead) {
-            conn_work(k);
-            settle(k->server);
-        }
-        return k->dead ? -1 : 0;
-    case LWS_CALLBACK_RAW_CLOSE_FILE:
-        lws_set_opaque_user_data(wsi, NULL);
-        conn_free(k);
-        return 0;
-    default:
-        return 0;
+    if (why == LWS_CALLBACK_RAW_RX_FILE) {
+        struct emulator *e = lws_context_user(lws_get_context(wsi));
+        http_run(e->server);
     }
+    return 0;
 }
 
+/* New connections of the gateway's port. */
 static int listen_callback(struct lws *wsi, enum lws_callback_reasons why,
                            void *user, void *in, size_t len)
 {
@@ -487,7 +476,6 @@ static int listen_callback(struct lws *wsi, enum lws_callback_reasons why,
         return 0;
 
     struct emulator *e = lws_context_user(lws_get_context(wsi));
-    struct server *s = e->server;
     int listener = (int)(intptr_t)lws_get_opaque_user_data(wsi);
     for (int i = 0; i < 64; i++) {
         int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -495,41 +483,30 @@ static int listen_callback(struct lws *wsi, enum lws_callback_reasons why,
             break;
         int one = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-
-        struct conn *k = conn_new(s, fd);
-        lws_sock_file_fd_type u = {.filefd = fd};
-        k->wsi = lws_adopt_descriptor_vhost(s->vhost, LWS_ADOPT_RAW_FILE_DESC,
-                                            u, "http-connection", NULL);
-        if (!k->wsi) {
-            conn_free(k);
-            close(fd);
-            continue;
-        }
-        lws_set_opaque_user_data(k->wsi, k);
+        lws_adopt_socket_vhost(e->server->vhost, fd);
     }
     return 0;
 }
 
 /* --- start and stop --- */
 
-static int listen_on(const struct emulator_options *o, int *port,
-                     struct err *err)
+static int listen_on(const char *host, int *port, struct err *err)
 {
     struct sockaddr_storage a = {0};
     struct sockaddr_in *v4 = (struct sockaddr_in *)&a;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&a;
     socklen_t size;
 
-    if (inet_pton(AF_INET, o->listen_host, &v4->sin_addr) == 1) {
+    if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
         v4->sin_family = AF_INET;
-        v4->sin_port = htons((uint16_t)o->port);
+        v4->sin_port = htons((uint16_t)*port);
         size = sizeof *v4;
-    } else if (inet_pton(AF_INET6, o->listen_host, &v6->sin6_addr) == 1) {
+    } else if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
         v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons((uint16_t)o->port);
+        v6->sin6_port = htons((uint16_t)*port);
         size = sizeof *v6;
     } else {
-        return err_set(err, -EINVAL, "'%s' is no address", o->listen_host);
+        return err_set(err, -EINVAL, "'%s' is no address", host);
     }
 
     int fd = socket(a.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -538,8 +515,8 @@ static int listen_on(const struct emulator_options *o, int *port,
         return err_set(err, -errno, "socket: %s", strerror(errno));
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(fd, (struct sockaddr *)&a, size) < 0 || listen(fd, 512) < 0) {
-        int r = err_set(err, -errno, "cannot listen on %s port %d: %s",
-                        o->listen_host, o->port, strerror(errno));
+        int r = err_set(err, -errno, "cannot listen on %s port %d: %s", host,
+                        *port, strerror(errno));
         close(fd);
         return r;
     }
@@ -548,26 +525,17 @@ static int listen_on(const struct emulator_options *o, int *port,
     return fd;
 }
 
-int server_open(struct emulator *e, struct err *err)
+static int open_websocket(struct server *s, struct err *err)
 {
-    struct server *s = xcalloc(1, sizeof *s);
-    s->e = e;
-    e->server = s;
-
-    int fd = listen_on(&e->options, &s->port, err);
+    int fd = listen_on(s->e->options.listen_host, &s->ws_port, err);
     if (fd < 0)
         return fd;
-
-    bool v6 = strchr(e->options.listen_host, ':') != NULL;
-    snprintf(s->http_base, sizeof s->http_base, "http://%s%s%s:%d",
-             v6 ? "[" : "", e->options.listen_host, v6 ? "]" : "", s->port);
-    snprintf(s->ws_base, sizeof s->ws_base, "ws%s", s->http_base + 4);
 
     /* The first is what an adopted socket's HTTP and an upgrade without a
      * subprotocol get. */
     static struct lws_protocols protocols[] = {
         {"gateway", gateway_callback, 0, 16 * 1024, 0, NULL, 0},
-        {"http-connection", conn_callback, 0, 0, 0, NULL, 0},
+        {"http", http_callback, 0, 0, 0, NULL, 0},
         {"listen", listen_callback, 0, 0, 0, NULL, 0},
         {NULL, NULL, 0, 0, 0, NULL, 0},
     };
@@ -577,11 +545,10 @@ int server_open(struct emulator *e, struct err *err)
     struct lws_context_creation_info info = {0};
     info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
     info.protocols = protocols;
-    info.user = e;
+    info.user = s->e;
     info.gid = (gid_t)-1;
     info.uid = (uid_t)-1;
     info.pt_serv_buf_size = 32 * 1024;
-    info.max_http_header_data = 16 * 1024;
     info.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
     s->context = lws_create_context(&info);
     if (s->context)
@@ -598,6 +565,56 @@ int server_open(struct emulator *e, struct err *err)
     }
     lws_set_opaque_user_data(wsi, (void *)(intptr_t)fd);
     waking = s->context;
+    return 0;
+}
+
+static int open_http(struct server *s, struct err *err)
+{
+    int fd = listen_on(s->e->options.listen_host, &s->port, err);
+    if (fd < 0)
+        return fd;
+
+    s->http = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request,
+        NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)HEAD_MAX, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, s, MHD_OPTION_END);
+    if (!s->http) {
+        close(fd);
+        return err_set(err, -EIO, "libmicrohttpd would not start");
+    }
+
+    int poll_fd =
+        MHD_get_daemon_info(s->http, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    /* libwebsockets closes what it adopted, libmicrohttpd its own. */
+    lws_sock_file_fd_type u = {.filefd = dup(poll_fd)};
+    if (!lws_adopt_descriptor_vhost(s->vhost, LWS_ADOPT_RAW_FILE_DESC, u,
+                                    "http", NULL))
+        return err_set(err, -EIO, "libwebsockets does not poll for HTTP");
+    return 0;
+}
+
+int server_open(struct emulator *e, struct err *err)
+{
+    struct server *s = xcalloc(1, sizeof *s);
+    const char *host = e->options.listen_host;
+
+    s->e = e;
+    s->port = e->options.port;
+    e->server = s;
+    int r = open_websocket(s, err);
+    if (r == 0)
+        r = open_http(s, err);
+    if (r < 0)
+        return r;
+
+    bool v6 = strchr(host, ':') != NULL;
+    const char *before = v6 ? "[" : "", *behind = v6 ? "]" : "";
+    snprintf(s->http_base, sizeof s->http_base, "http://%s%s%s:%d", before,
+             host, behind, s->port);
+    snprintf(s->ws_base, sizeof s->ws_base, "ws://%s%s%s:%d", before, host,
+             behind, s->ws_port);
     return 0;
 }
 
@@ -629,13 +646,20 @@ void server_close(struct emulator *e)
         free(d);
     }
     lws_sul_cancel(&s->tick);
-    for (struct conn *k = s->conns; k; k = k->next)
-        if (k->call)
+    lws_sul_cancel(&s->http_due);
+    for (struct conn *k = s->conns; k; k = k->next) {
+        if (k->call && k->routed)
             call_free(k->call);
+        if (k->suspended) {
+            k->drop = true;
+            k->suspended = false;
+            MHD_resume_connection(k->mhd);
+        }
+    }
+    if (s->http)
+        MHD_stop_daemon(s->http);
     if (s->context)
         lws_context_destroy(s->context);
-    while (s->conns)
-        conn_free(s->conns);
     free(s);
     e->server = NULL;
 }

@@ -1,10 +1,6 @@
-/* The listening socket, its connections, and the event loop.
- *
- * The loop is libwebsockets'. Connections whose first request is for /gateway
- * are given to it whole (modules.h). All others are HTTP and spoken here, over
- * sockets that libwebsockets only polls: its own HTTP server does not read
- * chunked bodies or answer "Expect: 100-continue", and the faults this
- * emulator is for (a cut body, an answer that never comes) need the bytes. */
+/* The listening sockets, their connections, and the event loop: HTTP by
+ * libmicrohttpd, the gateway's WebSocket by libwebsockets on a port of its
+ * own, both in one thread. */
 #pragma once
 
 #include <stdbool.h>
