@@ -312,11 +312,14 @@ static void failed(struct discord *d, struct errand *e, bool passes,
 {
     int64_t now = clock_mono_ms();
 
+    /* Of a question it does not matter whether it was heard. */
+    if (strcmp(e->route.method, "GET") == 0)
+        in_doubt = false;
     if (in_doubt && !e->doubtful_since)
         e->doubtful_since = now;
     e->attempts++;
 
-    bool unsafe = in_doubt && !e->route.repeatable && !errand_is_file(e);
+    bool unsafe = in_doubt && !e->route.repeatable;
     int64_t pause = pause_ms(d, e->attempts);
     if (pause < least_pause)
         pause = least_pause;

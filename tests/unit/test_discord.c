@@ -33,8 +33,7 @@ static int run(struct world *w, struct remote_request q,
 
     *reply = (struct remote_reply){0};
     int r = remote_run(w->r, &q, reply, &err);
-    if (r < 0)
-        print_message("(%s)\n", err.text);
+    assert_true(r == 0 || strlen(err.text) > 0);
     return r;
 }
 
