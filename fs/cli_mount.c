@@ -88,11 +88,8 @@ static void on_mounted(void *arg)
 {
     struct session *s = arg;
 
-    if (s->foreground) {
-        log_info("mounted on %s", s->options.mountpoint);
-        return;
-    }
-    daemon_ready(&s->daemon);
+    if (!s->foreground)
+        daemon_ready(&s->daemon);
 }
 
 static void rest_status(void *arg, struct buf *out)
