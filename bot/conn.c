@@ -275,6 +275,11 @@ int conn_open(struct conn *c, const char *url, struct err *err)
     if (r < 0)
         return err_wrap(err, r, "the gateway");
 
+    /* libwebsockets takes $http_proxy for every host, this machine too. */
+    struct lws_vhost *vhost = lws_get_vhost_by_name(c->context, "default");
+    if (u.loopback && vhost)
+        lws_set_proxy(vhost, ":0");
+
     struct link *l = xcalloc(1, sizeof(*l));
     l->conn = c;
     l->inflater = inflater_new();
