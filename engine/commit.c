@@ -49,6 +49,7 @@ struct group {
     struct buf storage;        /* bytes of the file, */
     struct remote_upload file; /* which is this; len 0: none */
     struct pending_list writes;
+    bool built;
     size_t refused;
     uint64_t kicks; /* of the ledger, at build */
     int64_t left_ms;
@@ -259,6 +260,7 @@ static int build(void *arg, struct remote_draft *draft)
     struct pending_list refused = list_empty();
 
     refused.last = &refused.first;
+    g->built = true;
     ledger_lock(l);
     plan_init(&g->plan, l, g->place == IN_CHANNEL && l->thread);
     g->plan.builder.find_tokens = g->place == IN_CHANNEL && l->thread;
@@ -394,7 +396,7 @@ static void end_group(struct group *g)
     ledger_lock(l);
     assert(l->group == g);
     l->group = NULL;
-    if (g->writes.n > 0)
+    if (g->writes.n > 0 && g->left_ms > 0)
         linger_locked(l, g->writes.n + l->queue.n,
                       clock_mono_ms() - g->left_ms);
     answer_locked(l, g->writes.first);
@@ -590,6 +592,18 @@ static void look_up(void *arg)
     core_submit(g->l->core, &req, looked_up, g);
 }
 
+/* Caller holds l->lock. */
+static void take_all_locked(struct group *g)
+{
+    struct ledger *l = g->l;
+
+    g->writes = l->queue;
+    if (!g->writes.first)
+        g->writes.last = &g->writes.first;
+    l->queue = list_empty();
+    l->queue.last = &l->queue.first;
+}
+
 /* The store's thread: the create was answered, or has failed. */
 static void posted(void *arg, int r, struct remote_reply *reply,
                    const struct err *err)
@@ -609,6 +623,9 @@ static void posted(void *arg, int r, struct remote_reply *reply,
         r = -EIO;
     ledger_lock(l);
     bool has_echo = g->has_echo, left = g->content.len > 0;
+    /* The store gave up before anything left: on all that waited. */
+    if (!g->built && r != -ECANCELED)
+        take_all_locked(g);
     ledger_unlock(l);
     if (has_echo) {
         finish(g, &g->echo);

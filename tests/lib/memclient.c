@@ -169,7 +169,7 @@ static int64_t leaves_in(struct memstore *s, const struct mem_request *q,
 {
     if (q->client->dead || q->client->closing || q->cancelled)
         return 0;
-    if (s->held[q->req.op])
+    if (s->held[q->req.op] && s->passes[q->req.op] == 0)
         return -1;
     if (q->req.op != REMOTE_POST || !s->interval_ms)
         return 0;
@@ -214,6 +214,8 @@ static struct mem_request *next_request(struct memstore *s, int64_t *wait_ms)
         return NULL;
     struct mem_request *q = *best;
     *best = q->next;
+    if (s->held[q->req.op] && s->passes[q->req.op] > 0)
+        s->passes[q->req.op]--;
     return q;
 }
 
@@ -245,7 +247,7 @@ static int carry_out(struct memstore *s, struct mem_request *q,
     }
     pthread_mutex_lock(&s->lock);
     s->counts[op]++;
-    if (op == REMOTE_POST)
+    if (op == REMOTE_POST && s->interval_ms)
         note_post(s, q->req.channel);
     int r = fail && !after ? err_set(err, fail, "made to fail")
                            : mem_execute(s, &q->req, reply, err);
@@ -475,6 +477,14 @@ void memstore_hold(struct memstore *s, enum remote_op op, bool hold)
     pthread_mutex_unlock(&s->lock);
 }
 
+void memstore_let_one(struct memstore *s, enum remote_op op)
+{
+    pthread_mutex_lock(&s->lock);
+    s->passes[op]++;
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
 void memstore_wait_held(struct memstore *s, enum remote_op op, size_t n)
 {
     pthread_mutex_lock(&s->lock);
@@ -482,7 +492,7 @@ void memstore_wait_held(struct memstore *s, enum remote_op op, size_t n)
         size_t have = 0;
         for (const struct mem_request *q = s->queue; q; q = q->next)
             have += q->req.op == op;
-        if (have >= n)
+        if (have >= n && s->passes[op] == 0)
             break;
         pthread_cond_wait(&s->changed, &s->lock);
     }

@@ -50,6 +50,8 @@ void memstore_fail(struct memstore *s, enum remote_op op, int times, int r,
                    bool after);
 /* Requests of this kind do not leave; releasing lets them go. */
 void memstore_hold(struct memstore *s, enum remote_op op, bool hold);
+/* One of those that are held may leave. */
+void memstore_let_one(struct memstore *s, enum remote_op op);
 /* Until n requests of this kind are waiting to leave. */
 void memstore_wait_held(struct memstore *s, enum remote_op op, size_t n);
 /* At least so many ms between two posts into one channel. */

@@ -83,6 +83,7 @@ struct memstore {
     pthread_t worker;
 
     bool held[MEM_OPS];
+    int passes[MEM_OPS]; /* of those held, so many may leave */
     struct {
         int times, r;
         bool after;

@@ -308,6 +308,29 @@ static void what_never_arrived_fails(void **state)
     assert_text_anew(s, "a", "{\"id\":\"a\",\"n\":3}");
 }
 
+/* The store gives up before the message could leave, as with a token that was
+ * revoked: whoever waits is told, and it is not tried over and over. */
+static void what_cannot_leave_fails(void **state)
+{
+    struct memstore *s = *state;
+    struct process p;
+    struct writes w;
+
+    process_start(&p, s);
+    writes_init(&w);
+    memstore_hold(s, REMOTE_POST, true);
+    writes_put(&w, p.table, "a", "{}");
+    writes_put(&w, p.table, "b", "{}");
+    memstore_wait_held(s, REMOTE_POST, 1);
+    memstore_kill(p.remote);
+    writes_wait(&w);
+    assert_int_equal(w.failed, 2);
+    assert_int_equal(w.last_error, -ESHUTDOWN);
+    assert_int_equal(row_count(p.table), 0);
+    memstore_hold(s, REMOTE_POST, false);
+    process_kill(&p);
+}
+
 /* Discord changes the text: it goes again, as a file, and is right. */
 static void a_text_changed_in_transit_goes_as_a_file(void **state)
 {
@@ -504,6 +527,7 @@ int main(void)
         CASE(a_lost_answer_is_looked_up),
         CASE(an_echo_is_as_good_as_an_answer),
         CASE(what_never_arrived_fails),
+        CASE(what_cannot_leave_fails),
         CASE(a_text_changed_in_transit_goes_as_a_file),
         CASE(a_row_is_created_once),
         CASE(who_comes_second_is_told),
