@@ -289,8 +289,8 @@ static void delete_channel(struct call *c)
 /* [{id,position?,parent_id?,lock_permissions?}] */
 static void patch_positions(struct call *c)
 {
-    struct guild *g = rest_guild(c, 0);
     struct json_object *list = c->req.json;
+    struct guild *g = rest_guild(c, 0);
     struct form f = FORM_INIT;
     size_t moves = 0;
 
@@ -365,11 +365,12 @@ static void put_overwrite(struct call *c)
 {
     struct channel *ch = rest_channel(c, 0, PERM_MANAGE_ROLES);
     struct form f = FORM_INIT;
-    struct overwrite w = {.id = c->ids[1]};
+    struct overwrite w = {0};
     int64_t type = 0;
 
     if (!ch)
         return;
+    w.id = c->ids[1];
     if (field_int(&f, c->req.json, "", "type", 0, 1, &type) == FIELD_ABSENT)
         form_error(&f, "type", "BASE_TYPE_REQUIRED", "This field is required");
     field_bits(&f, c->req.json, "", "allow", &w.allow);

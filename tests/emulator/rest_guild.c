@@ -176,8 +176,8 @@ static void get_members(struct call *c)
 
 static void search_members(struct call *c)
 {
-    struct guild *g = rest_guild(c, 0);
     const char *query = request_query(&c->req, "query");
+    struct guild *g = rest_guild(c, 0);
     int64_t limit;
     if (!g || !rest_limit(c, "limit", 1, 1000, 1, &limit))
         return;

@@ -56,8 +56,8 @@ static struct message **pinned(const struct channel *ch, size_t *n)
 
 static void get_pins(struct call *c)
 {
-    struct channel *ch = rest_channel(c, 0, 0);
     const char *before = request_query(&c->req, "before");
+    struct channel *ch = rest_channel(c, 0, 0);
     int64_t limit, until = INT64_MAX;
     size_t n, given = 0;
 

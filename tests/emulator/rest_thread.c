@@ -407,8 +407,8 @@ static void list_archived(struct call *c, bool private_type, bool joined)
     uint64_t bits = PERM_READ_HISTORY;
     if (private_type && !joined)
         bits |= PERM_MANAGE_THREADS;
-    struct channel *parent = rest_channel(c, 0, bits);
     const char *before = request_query(&c->req, "before");
+    struct channel *parent = rest_channel(c, 0, bits);
     int64_t limit, until = INT64_MAX;
     uint64_t below = UINT64_MAX;
 
