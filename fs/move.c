@@ -65,10 +65,18 @@ static int rename_errno(int r)
 static void finish(void *arg)
 {
     struct move *m = arg;
+    struct notify *notify = m->node->mount->notify;
     fuse_req_t req = pending_finish(m->pending);
 
-    if (req)
+    if (req) {
         fuse_reply_err(req, m->r < 0 ? rename_errno(m->r) : 0);
+    } else if (m->r == 0) {
+        /* Given up by its caller when it was on its way already: the kernel
+         * has not heard that it came to pass. */
+        notify_changed(notify, m->to);
+        notify_name(notify, m->to, m->name, NULL);
+        notify_name(notify, m->to, m->new_name, NULL);
+    }
     move_free(m);
 }
 
