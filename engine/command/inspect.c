@@ -117,7 +117,6 @@ static int inspect_table(struct command_call *c, struct err *err)
     json_add_string(&b, "table", call_string(c, "table", ""));
     add_place(&b, t);
     add_counts(&b, t);
-    json_add_bool(&b, "writable", table_writable(t));
     add_schema(&b, t);
     buf_addc(&b, '}');
     return call_put(c, &b, err);
