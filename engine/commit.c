@@ -38,7 +38,6 @@
 #define LINGER_MOST_MS 40
 
 #define LOOKUPS 4
-#define LOOKUP_MS 1000
 
 struct group {
     struct ledger *l; /* a reference */
@@ -552,7 +551,7 @@ static void looked_up(void *arg, int r, struct remote_reply *reply,
 
     (void)err;
     if (r < 0 && ++g->lookups < LOOKUPS && r != -ESHUTDOWN && r != -EPERM) {
-        job_after(l->core->pool, LOOKUP_MS << g->lookups, look_up, g);
+        job_after(l->core->pool, l->core->retry_ms << g->lookups, look_up, g);
         return;
     }
     if (r < 0) {

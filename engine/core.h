@@ -24,6 +24,8 @@ struct core {
     char *by;
     bool read_only;
     int64_t settle_ms;
+    int64_t retry_ms; /* what failed is tried again after this; then twice as
+                         long, and so on */
     int64_t grace_ms; /* another process's leavings are left alone for this
                          long to twice as long: it may still see to them */
 

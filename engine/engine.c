@@ -114,6 +114,7 @@ int engine_open(const struct engine_options *o, struct engine **out,
     e->core.by = xstrdup(o->by ? o->by : "dbcord");
     e->core.read_only = o->read_only;
     e->core.settle_ms = o->settle_ms > 0 ? o->settle_ms : SETTLE_MS;
+    e->core.retry_ms = (e->core.settle_ms + 1) / 2;
     e->core.grace_ms = 5 * e->core.settle_ms;
     e->core.pool = job_pool_new(OWN_THREADS);
     e->core.texts = text_cache_new(&e->core, TEXT_CACHE);

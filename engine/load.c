@@ -20,7 +20,6 @@
 
 #define PAGE 100
 #define FETCHES 4 /* batch files on their way at the same time */
-#define RETRY_MS 2000
 #define RETRIES 6
 
 /* One request whose answer a thread of the pool waits for. */
@@ -523,7 +522,7 @@ static void relist_run(void *arg)
         log_warn("%s: what changed while the connection was lost cannot be "
                  "read yet: %s",
                  label, err_text(&err, r));
-        job_after(l->core->pool, RETRY_MS, relist_run, l);
+        job_after(l->core->pool, 2 * l->core->retry_ms, relist_run, l);
     } else {
         ledger_unref(l);
     }
@@ -577,7 +576,8 @@ static void late_batch_answered(void *arg, int r, struct remote_reply *reply,
         take_batch(l, b->place, &b->message, &b->head, &reply->body, &changes);
     } else if (r != -ENOENT && ++b->tries < RETRIES &&
                !atomic_load(&l->core->closing)) {
-        job_after(l->core->pool, RETRY_MS << b->tries, late_batch_ask, b);
+        job_after(l->core->pool, l->core->retry_ms << b->tries, late_batch_ask,
+                  b);
         return;
     }
     ledger_lock(l);

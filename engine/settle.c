@@ -28,7 +28,6 @@
  * gathering time. */
 #define GATHER_MOST 5
 
-#define RETRY_MS 15000
 #define RETRIES 5
 
 /* Bulk deletes take nothing older than 14 days; an hour for clocks. */
@@ -456,7 +455,7 @@ static void failed_locked(struct ledger *l, struct act *a, int r,
             continue;
         }
         set_later(l, s, true);
-        set_due(l, s, clock_mono_ms() + (RETRY_MS << s->tries));
+        set_due(l, s, clock_mono_ms() + (l->core->retry_ms << (3 + s->tries)));
     }
 }
 
