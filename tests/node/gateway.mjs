@@ -264,5 +264,83 @@ export function gatewayCases(emulator) {
         await leave(t);
     });
 
+    test('without the switch in the portal, content is 4014, and blank in events', async () => {
+        await advance(60000);
+        await emulator.post('/emulator/application', { intents: [] });
+        const s = await open();
+        s.send(2, identify());
+        assert.equal(await s.closed, 4014);
+        const t = await login(undefined, { intents: 513 });
+        const [channel] = (await t.event('GUILD_CREATE')).d.channels.filter((c) => c.type === 0);
+        const say = (content) => emulator.post('/emulator/messages', { channel_id: channel.id, content });
+        await say('not for you');
+        assert.equal((await t.event('MESSAGE_CREATE')).d.content, '');
+        await say(`for <@${t.ready.user.id}>`);
+        assert.match((await t.event('MESSAGE_CREATE')).d.content, /^for /);
+        await api('POST', `/channels/${channel.id}/messages`, { content: 'my own' });
+        assert.equal((await t.event('MESSAGE_CREATE')).d.content, 'my own');
+        await emulator.post('/emulator/application', { intents: ['message_content'] });
+        await leave(t);
+    });
+
+    test('what the bot may not view it does not hear, until it may', async () => {
+        const s = await login();
+        const guild = (await s.event('GUILD_CREATE')).d;
+        const [shown, hidden] = guild.channels.filter((c) => c.type === 0);
+        const thread = await api('POST', `/channels/${hidden.id}/threads`, { name: 'inside', type: 11 });
+        assert.equal(thread.status, 201);
+        await s.event('THREAD_CREATE');
+        assert.equal((await s.event('MESSAGE_CREATE')).d.type, 18);
+        const denied = await api('PUT', `/channels/${hidden.id}/permissions/${s.ready.user.id}`,
+            { type: 1, deny: '1024' });
+        assert.equal(denied.status, 204, JSON.stringify(denied.body));
+        await emulator.post('/emulator/messages', { channel_id: hidden.id, content: 'unseen' });
+        await emulator.post('/emulator/messages', { channel_id: shown.id, content: 'seen' });
+        assert.equal((await s.event('MESSAGE_CREATE')).d.content, 'seen');
+        await emulator.post('/emulator/permissions', { grant: '8' });
+        const sync = (await s.event('THREAD_LIST_SYNC')).d;
+        assert.deepEqual(sync.channel_ids, [hidden.id]);
+        assert.deepEqual(sync.threads.map((t) => t.id), [thread.body.id]);
+        await emulator.post('/emulator/permissions', { revoke: '8' });
+        await leave(s);
+    });
+
+    test('an ephemeral answer is told as a direct message', async () => {
+        const s = await login(undefined, { intents: 33281 | 1 << 12 });
+        await s.event('GUILD_CREATE');
+        await api('PUT', `/applications/${emulator.application_id}/guilds/${emulator.guild_id}/commands`,
+            [{ name: 'whisper', description: 'quietly' }]);
+        const seen = emulator.post('/emulator/interactions', { command: 'whisper' });
+        const { d: i } = await s.event('INTERACTION_CREATE');
+        const answer = await api('POST', `/interactions/${i.id}/${i.token}/callback`,
+            { type: 4, data: { content: 'psst', flags: 64 } });
+        assert.equal(answer.status, 204);
+        const { d } = await s.event('MESSAGE_CREATE');
+        assert.equal(d.content, 'psst');
+        assert.equal('guild_id' in d, false);
+        assert.equal('member' in d, false);
+        assert.equal((await seen).messages[0].id, d.id);
+        await advance(15 * 60000);
+        const late = await api('GET', `/webhooks/${emulator.application_id}/${i.token}/messages/@original`);
+        assert.equal(late.status, 401);
+        await s.closed; // it has not sent a heartbeat meanwhile
+    });
+
+    test('a thousand and one identifies a day cost the token', async () => {
+        const { body } = await api('GET', '/gateway/bot');
+        const s = await login();
+        for (let left = body.session_start_limit.remaining - 1; left > 0; left--) {
+            const t = await open();
+            t.send(2, identify());
+            await t.op(9);
+            await leave(t);
+        }
+        const t = await open();
+        t.send(2, identify());
+        assert.equal(await t.closed, 4004);
+        assert.equal(await s.closed, 4004);
+        assert.equal((await api('GET', '/users/@me')).status, 401);
+    });
+
     return cases;
 }
