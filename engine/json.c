@@ -470,6 +470,11 @@ enum json_state json_scan_feed(struct json_scan *s, const char *data,
     return s->state;
 }
 
+bool json_scan_lacks_end(const struct json_scan *s)
+{
+    return s->state == JSON_MORE && s->lex == LEX_GAP && s->want == WANT_NEXT;
+}
+
 int json_scan_error(const struct json_scan *s, struct err *err)
 {
     if (s->state == JSON_BAD)

@@ -46,6 +46,10 @@ extern const char json_why_utf8[];
  * text ends and what is open. */
 int json_scan_error(const struct json_scan *s, struct err *err); /* -EINVAL */
 
+/* The text so far ends behind a whole value, and nothing is missing but what
+ * closes (or goes on behind a comma). */
+bool json_scan_lacks_end(const struct json_scan *s);
+
 /* The whole at once: 0, or -EINVAL with line and column. */
 int json_check(const char *text, size_t len, struct err *err);
 

@@ -163,6 +163,12 @@ enum edit_verdict edit_flush(struct edit *e, int *r, struct err *err)
     return refuse(e, r, err);
 }
 
+bool edit_lacks_end(const struct edit *e, size_t size)
+{
+    return e->active && e->dirty && e->ours == size && e->text.len == size &&
+           json_scan_lacks_end(&e->scan);
+}
+
 void edit_committed(struct edit *e)
 {
     e->dirty = false;

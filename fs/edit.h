@@ -57,6 +57,10 @@ enum edit_verdict edit_truncate(struct edit *e, uint64_t size, int *r,
  * again before it changes. */
 enum edit_verdict edit_flush(struct edit *e, int *r, struct err *err);
 
+/* The first piece of a new text, size bytes of it, holds a whole value and
+ * lacks the bracket that closes it. */
+bool edit_lacks_end(const struct edit *e, size_t size);
+
 /* After EDIT_COMMIT: it was stored. */
 void edit_committed(struct edit *e);
 /* After EDIT_REFUSE of a write or truncation, and where storing failed: the

@@ -15,6 +15,20 @@ assert_match "$(tail -n 1 "$T/.errors")" 'u_1'
 assert_match "$(tail -n 1 "$T/.errors")" 'line [0-9]+'
 assert_eq "$(cat "$T/.rejected/u_1.json")" '{"id":"u_1"'
 
+# The shell's own echo says so by its status, in whatever shell.
+for shell in bash dash; do
+    command -v $shell >"$WORK/out" || continue
+    said=$($shell -c "echo '{\"id\":\"u_1\"' >'$T/u_1.json'; echo \"status \$?\"" 2>&1)
+    assert_match "$said" 'Invalid argument|I/O error'
+    assert_match "$said" 'status [1-9]'
+done
+# What bash writes line by line is one text.
+printf '{\n  "id": "u_1",\n  "ok": true\n}\n' >"$T/u_1.json" || fail "several lines"
+assert_eq "$(jq -c . "$T/u_1.json")" '{"id":"u_1","ok":true}'
+# A program that looks at close() may write it piece by piece.
+(printf '{"id":' && printf '"u_1","ok":true}') | dd of="$T/u_1.json" bs=3 2>"$WORK/out" || fail "pieces"
+assert_eq "$(cat "$T/u_1.json")" '{"id":"u_1","ok":true}'
+
 # Broken in a way that no more bytes can mend.
 failure_of "printf '{\"id\":\"u_1\",\n  \"a\" 1}' >'$T/u_1.json'" >"$WORK/said"
 assert_match "$(tail -n 1 "$T/.errors")" 'line 2, column 7'
