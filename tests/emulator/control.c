@@ -159,21 +159,39 @@ static struct json_object *guild_whole(struct emulator *e,
     return o;
 }
 
+static int by_id(const void *a, const void *b)
+{
+    const struct user *const *x = a, *const *y = b;
+    return ((*x)->id > (*y)->id) - ((*x)->id < (*y)->id);
+}
+
+/* By id: a map has no order of its own. */
+static struct json_object *users_whole(struct emulator *e)
+{
+    struct json_object *list = json_object_new_array();
+    const struct user **all = xcalloc(e->users.count, sizeof *all);
+    size_t at = 0, n = 0;
+
+    for (const struct user *u; (u = map_next(&e->users, &at));)
+        all[n++] = u;
+    qsort(all, n, sizeof *all, by_id);
+    for (size_t i = 0; i < n; i++)
+        json_object_array_add(list, user_json(all[i]));
+    free(all);
+    return list;
+}
+
 /* The first guild's keys stand at the top, all guilds under "guilds". */
 static void get_guild(struct call *c)
 {
     struct emulator *e = c->e;
     struct json_object *o = guild_whole(e, e->guilds[0]);
     struct json_object *guilds = json_object_new_array();
-    struct json_object *users = json_object_new_array();
-    size_t at = 0;
 
     for (size_t i = 0; i < e->guild_count; i++)
         json_object_array_add(guilds, guild_whole(e, e->guilds[i]));
-    for (const struct user *u; (u = map_next(&e->users, &at));)
-        json_object_array_add(users, user_json(u));
     json_object_object_add(o, "guilds", guilds);
-    json_object_object_add(o, "users", users);
+    json_object_object_add(o, "users", users_whole(e));
     json_object_object_add(o, "application", application_json(e));
     json_object_object_add(o, "now", json_object_new_int64(emulator_now(e)));
     call_json(c, 200, o);
