@@ -7,10 +7,10 @@ function __dbcord_command
 end
 
 complete -c dbcord -f
-complete -c dbcord -n 'test -z (__dbcord_command)' -a '(dbcord help --names 2>/dev/null)'
-complete -c dbcord -n 'test (__dbcord_command) = help' -a '(dbcord help --names 2>/dev/null)'
+complete -c dbcord -n 'test -z "$(__dbcord_command)"' -a '(dbcord help --names 2>/dev/null)'
+complete -c dbcord -n 'contains -- (__dbcord_command) help' -a '(dbcord help --names 2>/dev/null)'
 complete -c dbcord -n 'contains -- (__dbcord_command) mount unmount status' -a '(__fish_complete_directories)'
-complete -c dbcord -n 'test -n (__dbcord_command)' -a '(dbcord help --options (__dbcord_command) 2>/dev/null | string match -- "$(commandline -ct)*")'
+complete -c dbcord -n 'test -n "$(__dbcord_command)"' -a '(dbcord help --options (__dbcord_command) 2>/dev/null | string match -- "$(commandline -ct)*")'
 complete -c dbcord -l env-file -r -F -d 'read the settings from this file'
 complete -c dbcord -l format -x -a 'json ndjson csv tsv table'
 
