@@ -391,7 +391,7 @@ static void write_common(const struct remote_draft *d, struct buf *out)
         buf_printf(out, "%s{\"id\":\"%" PRIu64 "\"}", first ? "" : ",",
                    d->keep[i]);
     for (size_t i = 0; i < d->n_files; i++, first = false) {
-        buf_printf(out, "%s{\"id\":%zu,\"filename\":", first ? "" : ",", i);
+        buf_printf(out, "%s{\"id\":\"%zu\",\"filename\":", first ? "" : ",", i);
         buf_add_json(out, d->files[i].name, strlen(d->files[i].name));
         buf_addc(out, '}');
     }

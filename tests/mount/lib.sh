@@ -193,6 +193,18 @@ settled() {
     [ "$(status_json '.engine.settle.waiting // .engine.background.waiting // 0')" = 0 ]
 }
 
+# Every request made and every answer given, against Discord's own schemas.
+# DBCORD_VALIDATE names the program; without it, or without what it is made of,
+# nothing is looked at.
+validated() {
+    [ -n "${DBCORD_VALIDATE:-}" ] && [ -d "${DBCORD_VALIDATE%/*}/node_modules" ] &&
+        command -v node >/dev/null && kill -0 "$EMULATOR" 2>/dev/null || return 0
+    node "$DBCORD_VALIDATE" "${API%/api/v10}" >"$WORK/schemas.log" 2>&1 && return 0
+    echo "FAIL $CASE: not as Discord's schemas want it" >&2
+    tail -n 40 "$WORK/schemas.log" >&2
+    return 1
+}
+
 finish() {
     local status=$?
     trap - EXIT INT TERM
@@ -216,6 +228,7 @@ finish() {
         fi
     done
     if [ -n "$EMULATOR" ]; then
+        [ $status -ne 0 ] || validated || status=1
         kill -TERM "$EMULATOR" 2>/dev/null
         wait "$EMULATOR" 2>/dev/null
         local ended=$?

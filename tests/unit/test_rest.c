@@ -476,7 +476,7 @@ static void files_go_beside_the_message(void **state)
         assert_non_null(strstr(sent, "multipart/form-data"));
         assert_non_null(strstr(sent, "name=\"payload_json\""));
         assert_non_null(strstr(sent,
-                               "\"attachments\":[{\"id\":\"77\"},{\"id\":0,"
+                               "\"attachments\":[{\"id\":\"77\"},{\"id\":\"0\","
                                "\"filename\":\"row.json\"}]"));
         assert_non_null(strstr(sent, "name=\"files[0]\"; "
                                      "filename=\"row.json\""));
