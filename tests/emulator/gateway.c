@@ -286,12 +286,10 @@ static int writable(struct socket *k)
         if (!send_piece(k))
             return -1;
     } else if (code > 0) {
-        unsigned char text[124];
-        size_t n = strlen(reason);
-        if (n > sizeof(text) - 1)
-            n = sizeof(text) - 1;
-        memcpy(text, reason, n);
-        lws_close_reason(k->wsi, (enum lws_close_status)code, text, n);
+        char text[124];
+        snprintf(text, sizeof(text), "%s", reason);
+        lws_close_reason(k->wsi, (enum lws_close_status)code,
+                         (unsigned char *)text, strlen(text));
         return -1;
     }
     if (k->out.len > 0 || code > 0 || session_link_pending(k->link))

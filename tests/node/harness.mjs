@@ -2,10 +2,11 @@
 export async function runCases(cases, { stopAtFirst = false } = {}) {
     let passed = 0, failed = 0;
     for (const [i, { name, run }] of cases.entries()) {
+        const start = Date.now();
         try {
             await run();
             passed++;
-            console.log(`ok   ${name}`);
+            console.log(`ok   ${name} (${Date.now() - start} ms)`);
         } catch (e) {
             failed++;
             console.log(`FAIL ${name}`);
