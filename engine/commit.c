@@ -37,6 +37,13 @@
 #define LINGER_LEAST_MS 5
 #define LINGER_MOST_MS 40
 
+/* Where a limit holds commits back there are few of them, and who misses one
+ * waits long for the next: then all are waited for, as long as this. It costs
+ * nothing, the limit gives no more commits to who hurries. */
+#define LINGER_SCARCE_MS 250
+#define HELD_MS 100         /* held back so long tells of a limit, */
+#define SCARCE_FOR_MS 30000 /* and it is remembered so long */
+
 #define LOOKUPS 4
 
 struct group {
@@ -51,7 +58,7 @@ struct group {
     bool built;
     size_t refused;
     uint64_t kicks; /* of the ledger, at build */
-    int64_t left_ms;
+    int64_t submitted_ms, left_ms;
     uint64_t after; /* what we sent is behind this */
     int lookups;
     int r; /* why the create failed */
@@ -63,31 +70,8 @@ struct group {
     struct remote_message echo;
 };
 
-static void submit_group(struct group *g);
-static void start(struct ledger *l);
-
-/* --- lists -----------------------------------------------------------------
+/* --- groups ----------------------------------------------------------------
  */
-
-static void list_add(struct pending_list *q, struct pending *p)
-{
-    p->next = NULL;
-    *q->last = p;
-    q->last = &p->next;
-    q->n++;
-}
-
-static struct pending_list list_empty(void)
-{
-    return (struct pending_list){0};
-}
-
-/* Caller holds l->lock. */
-static void answer_locked(struct ledger *l, struct pending *list)
-{
-    if (list)
-        ledger_news_locked(l)->answers = list;
-}
 
 static void group_free(struct group *g)
 {
@@ -100,97 +84,6 @@ static void group_free(struct group *g)
         remote_message_release(&g->echo);
     free(g);
     ledger_unref(l);
-}
-
-void commit_fail_all_locked(struct ledger *l, int r, const char *why)
-{
-    for (struct pending *p = l->queue.first; p; p = p->next)
-        pending_refuse(p, r, "%s %s", l->label, why);
-    answer_locked(l, l->queue.first);
-    l->queue = list_empty();
-    l->queue.last = &l->queue.first;
-}
-
-/* --- texts that must be fetched before a row can move ----------------------
- */
-
-struct fetching {
-    struct ledger *l; /* a reference */
-    uint64_t ticket, text_of;
-    struct row *row;
-};
-
-static struct pending *find_queued(struct ledger *l, uint64_t ticket)
-{
-    struct pending *p = l->queue.first;
-
-    while (p && p->ticket != ticket)
-        p = p->next;
-    return p;
-}
-
-static struct pending *take_queued(struct ledger *l, uint64_t ticket)
-{
-    struct pending **at = &l->queue.first;
-
-    while (*at && (*at)->ticket != ticket)
-        at = &(*at)->next;
-    struct pending *p = *at;
-    if (!p)
-        return NULL;
-    *at = p->next;
-    if (!*at)
-        l->queue.last = at;
-    l->queue.n--;
-    p->next = NULL;
-    return p;
-}
-
-static void fetched(void *arg, int r, struct text *text, const struct err *err)
-{
-    struct fetching *f = arg;
-    struct ledger *l = f->l;
-
-    ledger_lock(l);
-    struct pending *p = find_queued(l, f->ticket);
-    l->kicks++;
-    if (p && r == 0) {
-        p->fetching = false;
-        text_unref(p->text);
-        p->text = text_ref(text);
-        p->text_of = f->text_of;
-    } else if (p) {
-        p = take_queued(l, f->ticket);
-        pending_refuse(p, r, "%s", err_text(err, r));
-        answer_locked(l, p);
-    }
-    ledger_unlock(l);
-    text_unref(text);
-    ledger_deliver(l);
-    start(l);
-    row_unref(f->row);
-    ledger_unref(l);
-    free(f);
-}
-
-static void fetch_run(void *arg)
-{
-    struct fetching *f = arg;
-    struct text *text;
-
-    if (ledger_load_text(f->l, f->row, &text, fetched, f) == 0)
-        fetched(f, 0, text, NULL);
-}
-
-/* Caller holds l->lock. */
-static void fetch_locked(struct ledger *l, struct pending *p)
-{
-    struct row *row = fold_find(l->fold, p->w.key, p->w.key_len);
-    struct fetching *f = xcalloc(1, sizeof(*f));
-
-    p->fetching = true;
-    *f = (struct fetching){ledger_ref(l), p->ticket, row->id, row_ref(row)};
-    job_run(l->core->pool, fetch_run, f);
 }
 
 /* --- leaving ---------------------------------------------------------------
@@ -214,7 +107,7 @@ static int choose_place_locked(struct ledger *l)
 static void gather_locked(struct group *g, struct pending_list *refused)
 {
     struct ledger *l = g->l;
-    struct pending_list later = list_empty();
+    struct pending_list later = queue_empty();
     struct pending *p = l->queue.first;
     uint64_t max = atomic_load(&l->max_file);
     bool full = false;
@@ -237,13 +130,13 @@ static void gather_locked(struct group *g, struct pending_list *refused)
                 to = refused;
                 break;
             case PLAN_FETCH:
-                fetch_locked(l, p);
+                queue_fetch_locked(l, p);
                 break;
             case PLAN_LATER:
                 break;
             }
         }
-        list_add(to, p);
+        queue_add(to, p);
         p = next;
     }
     l->queue = later;
@@ -256,7 +149,7 @@ static int build(void *arg, struct remote_draft *draft)
 {
     struct group *g = arg;
     struct ledger *l = g->l;
-    struct pending_list refused = list_empty();
+    struct pending_list refused = queue_empty();
 
     refused.last = &refused.first;
     g->built = true;
@@ -267,7 +160,7 @@ static int build(void *arg, struct remote_draft *draft)
         gather_locked(g, &refused);
     g->refused = refused.n;
     g->kicks = l->kicks;
-    answer_locked(l, refused.first);
+    queue_answer_locked(l, refused.first);
     g->after = l->newest[g->place] > ledger_channel(l, g->place)
                    ? l->newest[g->place]
                    : ledger_channel(l, g->place);
@@ -290,6 +183,8 @@ static int build(void *arg, struct remote_draft *draft)
     buf_reset(&g->content);
     buf_add(&g->content, draft->content.data, draft->content.len);
     g->left_ms = clock_mono_ms();
+    if (g->left_ms - g->submitted_ms >= HELD_MS)
+        l->held_ms = g->left_ms;
     ledger_unlock(l);
     return 0;
 }
@@ -363,7 +258,7 @@ static void linger_over(void *arg)
     if (w->l->linger == w->number)
         w->l->lingering = false;
     ledger_unlock(w->l);
-    start(w->l);
+    commit_go(w->l);
     ledger_unref(w->l);
     free(w);
 }
@@ -373,6 +268,7 @@ static void linger_over(void *arg)
 static void linger_locked(struct ledger *l, size_t writers, int64_t took_ms)
 {
     int64_t ms = took_ms / 2;
+    int64_t now = clock_mono_ms();
 
     if (writers < 2 || atomic_load(&l->core->closing))
         return;
@@ -380,6 +276,8 @@ static void linger_locked(struct ledger *l, size_t writers, int64_t took_ms)
         ms = LINGER_LEAST_MS;
     if (ms > LINGER_MOST_MS)
         ms = LINGER_MOST_MS;
+    if (l->held_ms > 0 && now - l->held_ms < SCARCE_FOR_MS)
+        ms = LINGER_SCARCE_MS;
     l->lingering = true;
     l->expect = writers;
     struct linger *w = xmalloc(sizeof(*w));
@@ -398,7 +296,7 @@ static void end_group(struct group *g)
     if (g->writes.n > 0 && g->left_ms > 0)
         linger_locked(l, g->writes.n + l->queue.n,
                       clock_mono_ms() - g->left_ms);
-    answer_locked(l, g->writes.first);
+    queue_answer_locked(l, g->writes.first);
     /* Of those that are left all wait for a text, or for one that does: until
      * it is here the next group would be as empty. */
     bool go = g->writes.n > 0 || g->refused > 0 || g->kicks != l->kicks ||
@@ -406,7 +304,7 @@ static void end_group(struct group *g)
     ledger_unlock(l);
     ledger_deliver(l);
     if (go)
-        start(l);
+        commit_go(l);
     settle_go(l);
     group_free(g);
 }
@@ -599,7 +497,7 @@ static void take_all_locked(struct group *g)
     g->writes = l->queue;
     if (!g->writes.first)
         g->writes.last = &g->writes.first;
-    l->queue = list_empty();
+    l->queue = queue_empty();
     l->queue.last = &l->queue.first;
 }
 
@@ -661,11 +559,12 @@ static void submit_group(struct group *g)
         .build = build,
     };
 
+    g->submitted_ms = clock_mono_ms();
     core_submit(g->l->core, &req, posted, g);
 }
 
 /* Begins the next group if there is work and nothing to wait for. */
-static void start(struct ledger *l)
+void commit_go(struct ledger *l)
 {
     struct group *g = NULL;
 
@@ -683,158 +582,4 @@ static void start(struct ledger *l)
     ledger_unlock(l);
     if (g)
         submit_group(g);
-}
-
-static size_t without_newline(const char *text, size_t len)
-{
-    return len > 0 && text[len - 1] == '\n' ? len - 1 : len;
-}
-
-static const char *put_in(char **at, const char *s, size_t len)
-{
-    char *to = *at;
-
-    if (!s)
-        return NULL;
-    memcpy(to, s, len);
-    to[len] = '\0';
-    *at += len + 1;
-    return to;
-}
-
-static struct pending *pending_new(const struct write *w, write_done *done,
-                                   void *arg)
-{
-    size_t text_len = w->text ? without_newline(w->text, w->text_len) : 0;
-    size_t by_len = w->by ? strlen(w->by) : 0;
-    struct pending *p =
-        xmalloc(sizeof(*p) + w->key_len + w->to_len + text_len + by_len + 4);
-    char *at = p->data;
-
-    *p = (struct pending){.w = *w, .done = done, .arg = arg};
-    p->w.text_len = text_len;
-    p->w.key = put_in(&at, w->key, w->key_len);
-    p->w.to = put_in(&at, w->to, w->to_len);
-    p->w.text = put_in(&at, w->text, text_len);
-    p->w.by = put_in(&at, w->by, by_len);
-    return p;
-}
-
-/* What needs no look at the rows. */
-static int check(struct ledger *l, const struct write *w, struct err *err)
-{
-    uint64_t max = atomic_load(&l->max_file);
-
-    if (l->core->read_only)
-        return err_set(err, -EROFS, "mounted read-only");
-    if (w->key_len == 0 || (w->kind == WRITE_RENAME && w->to_len == 0))
-        return err_set(err, -EINVAL, "a key must not be empty");
-    if (w->key_len > RECORD_KEY_MAX || w->to_len > RECORD_KEY_MAX)
-        return err_set(
-            err, -ENAMETOOLONG, "a key of %zu bytes is longer than %d",
-            w->to_len > w->key_len ? w->to_len : w->key_len, RECORD_KEY_MAX);
-    if (w->kind == WRITE_RENAME && w->key_len == w->to_len &&
-        memcmp(w->key, w->to, w->to_len) == 0)
-        return err_set(err, -EINVAL, "'%.*s' has this key already",
-                       w->key_len > 120 ? 120 : (int)w->key_len, w->key);
-    if (w->text && w->text_len > max)
-        return err_set(err, -EFBIG,
-                       "a row of %zu bytes is larger than one file may be here "
-                       "(%llu)",
-                       w->text_len, (unsigned long long)max);
-    return 0;
-}
-
-int ledger_write(struct ledger *l, const struct write *w, write_done *done,
-                 void *arg, uint64_t *ticket, struct err *err)
-{
-    int r = check(l, w, err);
-    if (r < 0)
-        return r;
-
-    struct pending *p = pending_new(w, done, arg);
-    ledger_lock(l);
-    if (l->state != LEDGER_OPEN || atomic_load(&l->core->closing)) {
-        r = l->state == LEDGER_GONE
-                ? err_set(err, -ENOENT, "%s is gone", l->label)
-            : l->state == LEDGER_OPEN
-                ? err_set(err, -ESHUTDOWN, "being closed")
-                : err_set(err, -EINVAL, "%s is not open", l->label);
-    } else {
-        p->ticket = ++l->last_ticket;
-        if (ticket)
-            *ticket = p->ticket;
-        list_add(&l->queue, p);
-        l->kicks++;
-        core_count(l->core, &l->core->writes, 1);
-    }
-    ledger_unlock(l);
-    if (r < 0)
-        free(p);
-    else
-        start(l);
-    return r;
-}
-
-bool ledger_cancel(struct ledger *l, uint64_t ticket)
-{
-    ledger_lock(l);
-    struct pending *p = take_queued(l, ticket);
-    if (p) {
-        pending_refuse(p, -EINTR, "interrupted before it was sent");
-        answer_locked(l, p);
-    }
-    ledger_unlock(l);
-    ledger_deliver(l);
-    return p != NULL;
-}
-
-/* One caller that waits; lives on its stack. */
-struct waiter {
-    pthread_mutex_t lock;
-    pthread_cond_t done; /* with lock */
-    bool is_done;        /* under lock, as all below */
-    int r;
-    struct row *row;
-    struct err *err;
-};
-
-static void wake(void *arg, int r, struct row *row, const struct err *err)
-{
-    struct waiter *w = arg;
-
-    pthread_mutex_lock(&w->lock);
-    w->r = r;
-    w->row = row;
-    if (r < 0 && w->err)
-        *w->err = *err;
-    w->is_done = true;
-    /* Under the lock: the waiter's stack frame is gone once it is let go. */
-    pthread_cond_signal(&w->done);
-    pthread_mutex_unlock(&w->lock);
-}
-
-int ledger_write_wait(struct ledger *l, const struct write *w, struct row **out,
-                      struct err *err)
-{
-    struct waiter wait = {
-        .lock = PTHREAD_MUTEX_INITIALIZER,
-        .done = PTHREAD_COND_INITIALIZER,
-        .err = err,
-    };
-
-    int r = ledger_write(l, w, wake, &wait, NULL, err);
-    if (r < 0)
-        return r;
-    pthread_mutex_lock(&wait.lock);
-    while (!wait.is_done)
-        pthread_cond_wait(&wait.done, &wait.lock);
-    pthread_mutex_unlock(&wait.lock);
-    pthread_cond_destroy(&wait.done);
-    pthread_mutex_destroy(&wait.lock);
-    if (out && wait.r == 0)
-        *out = wait.row;
-    else
-        row_unref(wait.row);
-    return wait.r;
 }

@@ -1,5 +1,5 @@
 /* The inside of a ledger, for the files it is made of: ledger.c, load.c,
- * event.c, commit.c, settle.c. Nobody else includes this.
+ * event.c, queue.c, commit.c, settle.c. Nobody else includes this.
  *
  * One lock guards all that changes. Nothing is called under it but the fold,
  * pure functions, and leaf locks (core's counts, the text cache, the job
@@ -153,6 +153,7 @@ struct ledger {
     bool lingering;
     size_t expect;   /* so many writers are about to come back */
     uint64_t linger; /* number of the linger under way */
+    int64_t held_ms; /* when a limit last held a commit back; 0: never */
 
     /* settle.c */
     struct map stale; /* by home */
@@ -246,8 +247,21 @@ void held_free(struct held *h);
 /* Is this message the one that is being committed right now? Then the commit
  * takes it. */
 bool commit_takes_echo_locked(struct ledger *l, const struct remote_message *m);
+/* Begins the next group if there is work and nothing to wait for; not under
+ * the lock. */
+void commit_go(struct ledger *l);
+
+/* --- queue.c ---------------------------------------------------------------
+ */
+
+struct pending_list queue_empty(void); /* last is still to be set */
+void queue_add(struct pending_list *q, struct pending *p);
+/* They are answered with the next news. */
+void queue_answer_locked(struct ledger *l, struct pending *list);
 /* Everything that waits fails. */
-void commit_fail_all_locked(struct ledger *l, int r, const char *why);
+void queue_fail_all_locked(struct ledger *l, int r, const char *why);
+/* Fetches the text of the row that p moves; p waits for it. */
+void queue_fetch_locked(struct ledger *l, struct pending *p);
 
 /* --- settle.c --------------------------------------------------------------
  */
