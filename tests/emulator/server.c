@@ -68,6 +68,7 @@ struct server {
     struct MHD_Daemon *http;
     lws_sorted_usec_list_t tick;     /* the emulator's next timer */
     lws_sorted_usec_list_t http_due; /* libmicrohttpd has something to do */
+    bool http_running, http_again; /* in MHD_run(); it is to run once more */
     struct conn *conns;
     struct delay *delays;
     int port, ws_port;
@@ -431,7 +432,14 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd,
 /* libmicrohttpd does what is to be done now; what is left has its time. */
 static void http_run(struct server *s)
 {
-    MHD_run(s->http);
+    /* A call answered from within another's resumes a connection that this
+     * run has passed already, and no timeout tells of it. */
+    s->http_running = true;
+    do {
+        s->http_again = false;
+        MHD_run(s->http);
+    } while (s->http_again);
+    s->http_running = false;
     settle(s);
 
     MHD_UNSIGNED_LONG_LONG ms;
@@ -449,7 +457,10 @@ static void on_http_due(lws_sorted_usec_list_t *sul)
 
 static void http_soon(struct server *s)
 {
-    lws_sul_schedule(s->context, 0, &s->http_due, on_http_due, 1);
+    if (s->http_running)
+        s->http_again = true;
+    else
+        lws_sul_schedule(s->context, 0, &s->http_due, on_http_due, 1);
 }
 
 static int http_callback(struct lws *wsi, enum lws_callback_reasons why,
