@@ -25,6 +25,7 @@
 #define CATALOG_CHANNEL "dbc-catalog"
 #define CATEGORY_CHANNELS 50
 #define GUILD_CHANNELS 500
+#define SNOWFLAKE_EPOCH_MS 1420070400000
 
 struct table {
     struct engine *engine;
@@ -211,3 +212,9 @@ void table_move_locked(struct table *t, struct namespace *ns);
  * table_end() when the lock is let go. */
 void table_detach_locked(struct table *t);
 void table_end(struct table *t);
+/* May tables of ns be created, changed or dropped, and is name (NULL: none is
+ * given) one for a table? */
+int table_check_change(struct namespace *ns, const char *name, struct err *err);
+/* The entry of a table as a write. */
+void table_entry_write(enum write_kind kind, const struct buf *key,
+                       const struct buf *text, struct write *w);

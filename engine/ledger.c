@@ -175,7 +175,7 @@ void ledger_gone(struct ledger *l)
     bool first = l->state != LEDGER_GONE;
     if (first) {
         l->state = LEDGER_GONE;
-        commit_fail_all_locked(l, -ENOENT, "is gone");
+        queue_fail_all_locked(l, -ENOENT, "is gone");
         if (l->openers) {
             struct news *n = ledger_news_locked(l);
             n->openers = l->openers;
