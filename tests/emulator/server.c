@@ -68,7 +68,7 @@ struct server {
     struct MHD_Daemon *http;
     lws_sorted_usec_list_t tick;     /* the emulator's next timer */
     lws_sorted_usec_list_t http_due; /* libmicrohttpd has something to do */
-    bool http_running, http_again; /* in MHD_run(); it is to run once more */
+    bool http_running, http_again;   /* in MHD_run(); it is to run once more */
     struct conn *conns;
     struct delay *delays;
     int port, ws_port;
