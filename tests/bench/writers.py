@@ -69,25 +69,45 @@ def write_row(path, text):
         os.close(fd)
 
 
-def read_cost(table, times):
-    """Median microseconds of a warm open+read+close and of a listing."""
-    reads, lists = [], []
-    for _ in range(times):
-        start = time.perf_counter_ns()
-        with open(table + "/warm.json", "rb") as row:
-            row.read()
-        reads.append(time.perf_counter_ns() - start)
-        start = time.perf_counter_ns()
-        os.listdir(table)
-        lists.append(time.perf_counter_ns() - start)
-    return statistics.median(reads) / 1000, statistics.median(lists) / 1000
+def fill(table, rows):
+    threads = [threading.Thread(target=write_row, args=(
+        f"{table}/r{i}.json", b'{"n":%d,"pad":"%s"}\n' % (i, b"x" * 200)))
+        for i in range(rows)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
-def measure(emulator, table, writers, seconds):
+READER = """
+import os, statistics, sys, time
+table, times = sys.argv[1], int(sys.argv[2])
+reads, lists = [], []
+for _ in range(times):
+    start = time.perf_counter_ns()
+    with open(table + "/r7.json", "rb") as row:
+        row.read()
+    reads.append(time.perf_counter_ns() - start)
+    start = time.perf_counter_ns()
+    os.listdir(table)
+    lists.append(time.perf_counter_ns() - start)
+print(statistics.median(reads) / 1000, statistics.median(lists) / 1000)
+"""
+
+
+def read_cost(table):
+    """Median microseconds of a warm open+read+close and of a listing, in a
+    process of its own, of a table nobody writes to."""
+    out = subprocess.run([sys.executable, "-c", READER, table, "500"],
+                         check=True, capture_output=True, text=True).stdout
+    return [float(word) for word in out.split()]
+
+
+def measure(emulator, table, still, writers, seconds):
     os.mkdir(table)
-    write_row(table + "/warm.json", b'{"id":"warm"}\n')
-    read_cost(table, 20)
-    idle = read_cost(table, 300)
+    os.listdir(table)
+    read_cost(still)
+    idle = read_cost(still)
     emulator.forget()
     stop = threading.Event()
     done = [0] * writers
@@ -107,9 +127,12 @@ def measure(emulator, table, writers, seconds):
     # comes after it.
     threading.Event().wait(6)
     first, mark = sum(done), time.monotonic()
-    threading.Event().wait(seconds)
+    beside = []
+    while time.monotonic() < mark + seconds:
+        beside.append(read_cost(still))
+        threading.Event().wait(1)
     rows, took = sum(done) - first, time.monotonic() - mark
-    busy = read_cost(table, 300)
+    busy = [statistics.median(column) for column in zip(*beside)]
     stop.set()
     for thread in threads:
         thread.join()
@@ -145,8 +168,11 @@ def main():
         mount = Mount(args.dbcord, emulator, where)
         try:
             os.mkdir(where + "/home/bench")
+            still = where + "/home/bench/still"
+            os.mkdir(still)
+            fill(still, 50)
             for count in map(int, args.writers.split(",")):
-                result = measure(emulator, f"{where}/home/bench/w{count}", count, args.seconds)
+                result = measure(emulator, f"{where}/home/bench/w{count}", still, count, args.seconds)
                 print(json.dumps(result), flush=True)
                 ratio = result["ratio_to_writers"]
                 worst = ratio if worst is None else min(worst, ratio)
