@@ -532,6 +532,10 @@ static void posted(void *arg, int r, struct remote_reply *reply,
         g->r = r;
         g->err = *err;
     }
+    if (g->r == -ENOENT)
+        /* Not the row: a caller must not take it for that. */
+        g->r = err_wrap(&g->err, -EIO,
+                        "its channel or its history thread was deleted");
     if (left && is_unknown(r))
         look_up(g);
     else

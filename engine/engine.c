@@ -61,7 +61,7 @@ static int load_catalogs(struct engine *e, struct err *err)
 
     for (size_t i = 0; i < e->n_dbs; i++) {
         size_t n;
-        struct namespace **list = namespace_list(&e->dbs[i], &n);
+        struct namespace **list = namespace_list_all(&e->dbs[i], &n);
         for (size_t k = 0; k < n; k++)
             namespace_load_later(list[k]);
         for (size_t k = 0; k < n; k++) {

@@ -14,8 +14,11 @@
  *   -EINVAL broken JSON, schema, key differs   -EEXIST key taken
  *   -ENOENT no such row, table, namespace      -ESTALE version moved on
  *   -EROFS  mounted read-only                  -ENOTEMPTY, -ENAMETOOLONG,
- * -EILSEQ -EINTR  cancelled before it left: nothing was done -EBADMSG a message
- * is damaged; the sentence names it
+ *   -EILSEQ           a key or text that is not UTF-8
+ *   -EINTR            cancelled before it left: nothing was done
+ *   -EBADMSG          a message is damaged; the sentence names it
+ *   -EPROTONOSUPPORT  a namespace that a newer version has made
+ *   -EXDEV            a table cannot move to another server
  */
 #pragma once
 

@@ -175,6 +175,8 @@ int database_remove_channel(struct database *d, uint64_t id, struct err *err);
 /* Namespaces for catalog channels that are new in d. */
 void namespace_discover_locked(struct database *d);
 void namespace_gone_locked(struct namespace *ns);
+/* Also those that are none yet, or whose catalog is not known. */
+struct namespace **namespace_list_all(struct database *d, size_t *n);
 bool namespace_is_category(const struct chan *c);
 /* As the user sees it: unique in its database. Appended. */
 void namespace_shown_locked(const struct namespace *ns, struct buf *out);

@@ -321,6 +321,8 @@ static void apply_held_locked(struct ledger *l, struct held **batches)
     l->held_last = &l->held;
 }
 
+static void relist_run(void *arg);
+
 static void open_run(void *arg)
 {
     struct ledger *l = arg;
@@ -328,6 +330,7 @@ static void open_run(void *arg)
     struct err err = ERR_INIT;
     uint64_t at[2] = {l->channel, l->thread};
     struct held *batches = NULL;
+    bool again = false;
 
     int r = load_from(&ld, at, &err);
 
@@ -338,6 +341,11 @@ static void open_run(void *arg)
         l->state = r < 0 ? LEDGER_CLOSED : LEDGER_OPEN;
         for (int i = 0; i < 2; i++)
             l->seen[i] = at[i];
+        /* A gap meanwhile: what came between a page and the first event. */
+        again = l->gap && r == 0;
+        l->gap = l->relisting = again;
+        for (int i = 0; i < 2; i++)
+            l->gap_from[i] = at[i];
         apply_held_locked(l, &batches);
         if (r == 0)
             fold_stale_homes(l->fold, need_settling, l);
@@ -357,7 +365,10 @@ static void open_run(void *arg)
     }
     ledger_deliver(l);
     settle_go(l);
-    ledger_unref(l);
+    if (again)
+        relist_run(l);
+    else
+        ledger_unref(l);
 }
 
 int ledger_open(struct ledger *l, table_opened *done, void *arg)
@@ -539,6 +550,8 @@ void ledger_gap(struct ledger *l)
         l->gap = true;
         start = !l->relisting;
         l->relisting = true;
+    } else if (l->state == LEDGER_OPENING) {
+        l->gap = true;
     }
     ledger_unlock(l);
     if (start)

@@ -152,10 +152,11 @@ void namespace_shown_locked(const struct namespace *ns, struct buf *out)
     }
 }
 
-/* Whether it is one is known when its catalog has been read. */
+/* Whether it is one is known when its catalog has been read: where all are
+ * read, one that has not been yet is about to be. */
 static bool is_visible(const struct namespace *ns)
 {
-    return !ns->gone && (ns->born || !ns->loaded);
+    return !ns->gone && (ns->born || (!ns->loaded && !ns->db->engine->all));
 }
 
 /* Without its catalog all there is to go by is the category's name. */
@@ -194,6 +195,17 @@ struct namespace **namespace_list(struct database *d, size_t *n)
     for (size_t i = 0; i < d->n_spaces; i++)
         if (is_visible(d->spaces[i]))
             list[(*n)++] = namespace_ref(d->spaces[i]);
+    engine_unlock(d->engine);
+    return list;
+}
+
+struct namespace **namespace_list_all(struct database *d, size_t *n)
+{
+    engine_lock(d->engine);
+    struct namespace **list = xcalloc(d->n_spaces, sizeof(struct namespace *));
+    *n = d->n_spaces;
+    for (size_t i = 0; i < *n; i++)
+        list[i] = namespace_ref(d->spaces[i]);
     engine_unlock(d->engine);
     return list;
 }
@@ -300,15 +312,9 @@ void namespace_load_later(struct namespace *ns)
 static int load_all(struct database *d, struct err *err)
 {
     size_t n;
-    struct namespace **list;
+    struct namespace **list = namespace_list_all(d, &n);
     int r = 0;
 
-    engine_lock(d->engine);
-    n = d->n_spaces;
-    list = xcalloc(n, sizeof(struct namespace *));
-    for (size_t i = 0; i < n; i++)
-        list[i] = namespace_ref(d->spaces[i]);
-    engine_unlock(d->engine);
     for (size_t i = 0; i < n; i++) {
         if (r == 0)
             r = namespace_load(list[i], err);
@@ -412,6 +418,8 @@ static int make_channels(struct database *d, const char *name,
         return err_set(err, -ENOENT, "the catalog channel %llu was deleted",
                        (unsigned long long)catalog);
     r = ledger_open_wait(ns->ledger, err);
+    if (r == 0)
+        r = catalog_fetch(ns, err);
     if (r < 0)
         namespace_unref(ns);
     else

@@ -372,6 +372,38 @@ static void openers_share_an_opening(void **state)
     process_stop(&p);
 }
 
+/* A gap in the events while the table is being listed, behind a page that has
+ * been read: it is not missed. */
+static void a_gap_during_an_opening_is_filled(void **state)
+{
+    struct memstore *s = *state;
+    struct process p, q;
+    struct openings o = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                         .done = PTHREAD_COND_INITIALIZER};
+
+    process_start(&p, s);
+    memstore_reset_counts(s);
+    process_start_bare(&q, s, false, 0);
+    memstore_wait_count(s, REMOTE_LIST, 2);
+    memstore_quiet(s);
+    q.ns = namespace_find(engine_database_at(q.engine, 0), "prod");
+    q.table = table_find(q.ns, "users");
+    memstore_hold(s, REMOTE_LIST, true);
+    assert_int_equal(table_open(q.table, opened, &o), 1);
+    memstore_wait_held(s, REMOTE_LIST, 2);
+    memstore_let_one(s, REMOTE_LIST);
+    memstore_quiet(s);
+    memstore_lose_events(q.remote, true);
+    assert_int_equal(put(p.table, "a", "{}"), 0);
+    memstore_lose_events(q.remote, false);
+    memstore_quiet(s);
+    memstore_hold(s, REMOTE_LIST, false);
+    process_wait_changes(&q, 1);
+    assert_text(q.table, "a", "{\"id\":\"a\"}");
+    process_stop(&p);
+    process_stop(&q);
+}
+
 static bool status_has(struct process *p, const char *what)
 {
     struct buf b = BUF_INIT;
@@ -599,6 +631,7 @@ int main(void)
         CASE(what_is_too_large_is_refused_with_the_number),
         CASE(opening_costs_a_request_for_each_hundred),
         CASE(openers_share_an_opening),
+        CASE(a_gap_during_an_opening_is_filled),
         CASE(damage_is_named_and_skipped),
         CASE(a_damaged_text_is_an_error),
         CASE(messages_of_others_are_ignored),
