@@ -2,6 +2,7 @@
  * beginning of it, and mutations that are the same each time.
  *
  *     fuzz_json DIRECTORY [MUTATIONS] */
+#include <assert.h>
 #include <dirent.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@ static uint64_t rng = 0x9e3779b97f4a7c15u;
 
 static size_t draw(size_t below)
 {
+    assert(below > 0);
     rng ^= rng << 13;
     rng ^= rng >> 7;
     rng ^= rng << 17;

@@ -88,10 +88,9 @@ static uint8_t take(struct source *s)
 /* Some of the input as text; *len of it. */
 static const char *take_text(struct source *s, size_t max, size_t *len)
 {
-    const char *text = (const char *)s->at;
-
     *len = ((size_t)take(s) << 4 | take(s)) % (max + 1);
-    text = (const char *)s->at;
+
+    const char *text = (const char *)s->at;
     if (*len > s->left)
         *len = s->left;
     s->at += *len;
