@@ -1,10 +1,10 @@
 /* A request, and the handle by which it is answered, now or later.
  *
  * A handler gets a struct call and answers it exactly once with one of the
- * call_*() functions below; after that the call is gone. It may return without
- * an answer and keep the pointer (a timer, a waiting list): the call stays
- * valid until it is answered, even if the client hangs up meanwhile, and then
- * the answer is dropped. */
+ * call_*() functions below; after that the call is gone with this turn of the
+ * loop. It may return without an answer and keep the pointer (a timer, a
+ * waiting list): the call stays valid until it is answered, even if the client
+ * hangs up meanwhile, and then the answer is dropped. */
 #pragma once
 
 #include <stdbool.h>
@@ -59,7 +59,8 @@ struct call {
     char *args[CALL_MAX_ARGS];   /* the pattern's {…}, percent-decoded */
     uint64_t ids[CALL_MAX_ARGS]; /* those that are ids, parsed */
 
-    void *user; /* for who defers the answer */
+    void *user;        /* for who defers the answer */
+    struct call *next; /* the server's, once it is answered */
 
     /* What the router and the limits add to the answer. */
     struct http_pair *extra;

@@ -70,6 +70,7 @@ struct server {
     lws_sorted_usec_list_t http_due; /* libmicrohttpd has something to do */
     bool http_running, http_again;   /* in MHD_run(); it is to run once more */
     struct conn *conns;
+    struct call *answered; /* to be freed at the end of the turn */
     struct delay *delays;
     int port, ws_port;
     char http_base[64], ws_base[64];
@@ -77,6 +78,45 @@ struct server {
 
 static volatile sig_atomic_t stopping;
 static struct lws_context *waking; /* for the signal handler */
+
+/* --- calls --- */
+
+static void call_free(struct call *c)
+{
+    if (c->conn)
+        c->conn->call = NULL;
+    request_release(&c->req);
+    for (int i = 0; i < CALL_MAX_ARGS; i++)
+        free(c->args[i]);
+    for (size_t i = 0; i < c->extra_count; i++) {
+        free(c->extra[i].key);
+        free(c->extra[i].value);
+    }
+    free(c->extra);
+    free(c);
+}
+
+/* An answered call lives to the end of the turn: handlers may look at it after
+ * their answer without harm. */
+static void call_retire(struct call *c)
+{
+    struct server *s = c->e->server;
+
+    if (c->conn)
+        c->conn->call = NULL;
+    c->conn = NULL;
+    c->next = s->answered;
+    s->answered = c;
+}
+
+static void free_answered(struct server *s)
+{
+    while (s->answered) {
+        struct call *c = s->answered;
+        s->answered = c->next;
+        call_free(c);
+    }
+}
 
 /* --- the end of a turn of the loop --- */
 
@@ -89,6 +129,7 @@ static void http_soon(struct server *s);
 static void settle(struct server *s)
 {
     journal_commit(s->e);
+    free_answered(s);
     int64_t ms = clock_next_ms(s->e);
     if (ms < 0)
         lws_sul_cancel(&s->tick);
@@ -138,21 +179,6 @@ void server_after(struct emulator *e, int64_t ms,
 }
 
 /* --- answers --- */
-
-static void call_free(struct call *c)
-{
-    if (c->conn)
-        c->conn->call = NULL;
-    request_release(&c->req);
-    for (int i = 0; i < CALL_MAX_ARGS; i++)
-        free(c->args[i]);
-    for (size_t i = 0; i < c->extra_count; i++) {
-        free(c->extra[i].key);
-        free(c->extra[i].value);
-    }
-    free(c->extra);
-    free(c);
-}
 
 void call_header(struct call *c, const char *name, const char *fmt, ...)
 {
@@ -237,7 +263,7 @@ static void answer(struct call *c, int status, const char *content_type,
     } else if (k) {
         k->drop = true;
     }
-    call_free(c);
+    call_retire(c);
     if (k && k->suspended) {
         k->suspended = false;
         MHD_resume_connection(k->mhd);
@@ -669,6 +695,7 @@ void server_close(struct emulator *e)
     }
     if (s->http)
         MHD_stop_daemon(s->http);
+    free_answered(s);
     if (s->context)
         lws_context_destroy(s->context);
     free(s);
