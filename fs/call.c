@@ -30,6 +30,7 @@ void call_free(struct call *c)
 static void opened(void *arg, int r, const struct err *err)
 {
     struct call *c = arg;
+    struct pendings *ps = c->node->mount->pendings;
     fuse_req_t req = pending_finish(c->pending);
 
     c->pending = NULL;
@@ -38,6 +39,7 @@ static void opened(void *arg, int r, const struct err *err)
     else if (req)
         c->run(req, c);
     call_free(c);
+    pendings_unhold(ps);
 }
 
 void call_when_open(fuse_req_t req, struct table *t, struct call *c)
@@ -57,6 +59,7 @@ static void spawned(void *arg)
     struct call *c = arg;
     struct err err = ERR_INIT;
 
+    struct pendings *ps = c->node->mount->pendings;
     int r = c->work(c, &err);
     fuse_req_t req = pending_finish(c->pending);
     c->pending = NULL;
@@ -68,6 +71,7 @@ static void spawned(void *arg)
     else if (req)
         c->run(req, c);
     call_free(c);
+    pendings_unhold(ps);
 }
 
 void call_spawn(fuse_req_t req, struct call *c)

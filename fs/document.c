@@ -85,6 +85,7 @@ static void errand_free(struct errand *e)
 static void finish(void *arg)
 {
     struct errand *e = arg;
+    struct pendings *ps = e->commit.node->mount->pendings;
     fuse_req_t req = pending_finish(e->commit.pending);
 
     if (req && e->r < 0)
@@ -92,6 +93,7 @@ static void finish(void *arg)
     else if (req)
         answer(req, e->commit.node, e->origin, e->size);
     errand_free(e);
+    pendings_unhold(ps);
 }
 
 void commit_done(struct commit *c, int r, const struct err *err)
@@ -116,7 +118,18 @@ void commit_done(struct commit *c, int r, const struct err *err)
         c->node->type->refused(c->node, r, err_text(err, r), e->text.data,
                                e->text.len);
     e->r = r;
-    notify_then(c->node->mount->notify, c->node, finish, e);
+    if (c->new_node) {
+        struct mount *m = c->node->mount;
+        struct node *dir;
+        AUTO_STR char *name = node_name(c->node, &dir);
+        /* finish() may come at once, and the end of the mount behind it. */
+        pendings_hold(m->pendings);
+        notify_name_then(m->notify, dir, name, finish, e);
+        node_unref(dir);
+        pendings_unhold(m->pendings);
+    } else {
+        notify_then(c->node->mount->notify, c->node, finish, e);
+    }
 }
 
 /* Caller holds h->lock, which is let go. */

@@ -24,6 +24,7 @@ struct commit {
     bool must_be_new;
     uint32_t if_version; /* 0: whatever is there */
     struct pending *pending;
+    bool new_node; /* set by the type: the name stands for another node now */
 };
 
 void commit_done(struct commit *c, int r, const struct err *err);

@@ -27,6 +27,7 @@ struct file {
     bool frozen;         /* stays with the version in shown */
     struct row *shown;   /* version whose attributes the kernel has */
     unsigned writers;
+    unsigned readers;   /* through the page cache */
     int64_t changed_ms; /* clock_mono_ms() of the last change */
 };
 
@@ -54,7 +55,7 @@ void file_gone_locked(struct file *f);
 /* A version came from elsewhere. */
 void file_changed(struct file *f);
 
-/* On a read-only mount, where nothing is known of open files: a row of more
- * than one page that changes leaves its node to those who read it, and the
- * name gets a new one. True: it was done, the name is to be looked up. */
+/* There is a new version while somebody has this one open through the page
+ * cache: the node keeps it, and the name gets a new node. True: it was done,
+ * the name is to be looked up. */
 bool file_freeze(struct file *f);

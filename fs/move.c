@@ -66,6 +66,7 @@ static void finish(void *arg)
 {
     struct move *m = arg;
     struct notify *notify = m->node->mount->notify;
+    struct pendings *ps = m->node->mount->pendings;
     fuse_req_t req = pending_finish(m->pending);
 
     if (req) {
@@ -78,6 +79,7 @@ static void finish(void *arg)
         notify_name(notify, m->to, m->new_name, NULL);
     }
     move_free(m);
+    pendings_unhold(ps);
 }
 
 static struct draft_set *source_set(struct file *f)
@@ -296,16 +298,18 @@ static void text_came(void *arg, int r, struct text *text,
                       const struct err *err)
 {
     struct move *m = arg;
+    struct pendings *ps = m->node->mount->pendings;
     fuse_req_t req = pending_finish(m->pending);
 
     m->big = text;
     if (req && r >= 0) {
         row_to_draft(req, m);
-        return;
+    } else {
+        if (req)
+            fs_reply_failure(req, r, err, "mv %s %s", m->name, m->new_name);
+        move_free(m);
     }
-    if (req)
-        fs_reply_failure(req, r, err, "mv %s %s", m->name, m->new_name);
-    move_free(m);
+    pendings_unhold(ps);
 }
 
 static void row_away(fuse_req_t req, struct move *m)

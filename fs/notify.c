@@ -244,8 +244,8 @@ void notify_then(struct notify *n, struct node *node, void (*fn)(void *arg),
     }
 }
 
-void notify_name(struct notify *n, struct node *dir, const char *name,
-                 struct node *child)
+static void push_name(struct notify *n, struct node *dir, const char *name,
+                      struct node *child, void (*fn)(void *arg), void *arg)
 {
     struct job *j = xcalloc(1, sizeof(*j));
 
@@ -253,13 +253,30 @@ void notify_name(struct notify *n, struct node *dir, const char *name,
     j->name = xstrdup(name);
     if (child)
         j->child = node_ref(child);
+    j->then = fn;
+    j->arg = arg;
     pthread_mutex_lock(&n->lock);
     bool stopping = n->stopping;
     if (!stopping)
         push_locked(&n->names, j);
     pthread_mutex_unlock(&n->lock);
-    if (stopping)
+    if (stopping) {
+        if (fn)
+            fn(arg);
         job_free(j);
+    }
+}
+
+void notify_name(struct notify *n, struct node *dir, const char *name,
+                 struct node *child)
+{
+    push_name(n, dir, name, child, NULL, NULL);
+}
+
+void notify_name_then(struct notify *n, struct node *dir, const char *name,
+                      void (*fn)(void *arg), void *arg)
+{
+    push_name(n, dir, name, NULL, fn, arg);
 }
 
 void notify_at(struct notify *n, int64_t mono_ms,

@@ -34,6 +34,10 @@ void notify_then(struct notify *n, struct node *node, void (*fn)(void *arg),
 void notify_name(struct notify *n, struct node *dir, const char *name,
                  struct node *child);
 
+/* The name is to be looked up again, and then fn, as notify_then(). */
+void notify_name_then(struct notify *n, struct node *dir, const char *name,
+                      void (*fn)(void *arg), void *arg);
+
 /* fn(arg) at a time of clock_mono_ms(), on the notifier's thread; at
  * notify_stop() those that are left are called with `late` set. */
 void notify_at(struct notify *n, int64_t mono_ms,

@@ -216,8 +216,8 @@ struct fuse_req *pending_finish(struct pending *p)
     pthread_mutex_lock(&ps->lock);
     fuse_req_t req = take_locked(p);
     map_remove(&ps->waiting, hash_u64(p->id), &p->id);
+    ps->held++;
     bool last = unref_locked(p);
-    pthread_cond_broadcast(&ps->fewer);
     pthread_mutex_unlock(&ps->lock);
     if (last)
         destroy(p);

@@ -44,5 +44,6 @@ int pending_write(struct pending *p, struct table *t, const struct write *w,
                   write_done *done, void *arg, struct err *err);
 
 /* The end, exactly once: the request to answer, or NULL where it was answered
- * with EINTR. Frees p. */
+ * with EINTR. Frees p. The owner goes on being waited for until he has cleaned
+ * up: pendings_unhold(). */
 struct fuse_req *pending_finish(struct pending *p);

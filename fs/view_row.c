@@ -1,10 +1,15 @@
 /* Rows and drafts as files: content, attributes, versions.
  *
- * What the kernel keeps of a row is one page at most. A row of that size is
- * read through the page cache, so that a warm cat costs no READ; a page is
- * never half old. Everything else is read past the cache from the version
- * that was current at open: larger rows, and those that are being written or
- * changed a moment ago, whose size and page the kernel could pair wrongly. */
+ * What the kernel keeps of a row is one page at most: a row of that size is
+ * read through the page cache, so that a warm cat costs no READ. Everything
+ * else is read past the cache from the version that was current at open:
+ * larger rows, and those that are being written or changed a moment ago, whose
+ * size and page the kernel could pair wrongly.
+ *
+ * Where a row changes while somebody has it open through the page cache, the
+ * name gets a new node with the same inode number, and the old one keeps its
+ * version: who opened it reads on to its end. On a read-only mount, which knows
+ * of no open files, that is so for every change. */
 #include "fs/file.h"
 
 #include <errno.h>
@@ -122,6 +127,8 @@ void file_becomes_row_locked(struct file *f, const char *key, size_t key_len)
     draft_unref(f->draft);
     f->draft = NULL;
     f->is_new = f->rejected = false;
+    /* Of a rename the news that its old key is gone may come first. */
+    f->gone = f->frozen = false;
     f->changed_ms = clock_mono_ms();
 }
 
@@ -166,11 +173,9 @@ void file_changed(struct file *f)
 
 bool file_freeze(struct file *f)
 {
-    if (!f->node.mount->o.read_only)
-        return false;
-
     pthread_mutex_lock(&f->local->lock);
-    bool freeze = f->shown && f->shown->text_len > PAGE_BYTES;
+    bool freeze = !f->draft && f->shown && !f->gone && !f->frozen &&
+                  (f->readers > 0 || f->node.mount->o.read_only);
     if (freeze) {
         f->frozen = true;
         node_unhash(&f->node);
@@ -357,6 +362,7 @@ static void text_came(void *arg, int r, struct text *text,
                       const struct err *err)
 {
     struct opening *o = arg;
+    struct pendings *ps = o->node->mount->pendings;
     fuse_req_t req = pending_finish(o->pending);
 
     if (r == 0)
@@ -370,6 +376,7 @@ static void text_came(void *arg, int r, struct text *text,
     }
     node_unref(o->node);
     free(o);
+    pendings_unhold(ps);
 }
 
 /* A row whose text is in an attachment: opened when it is here. */
@@ -409,9 +416,15 @@ void file_open(struct fuse_req *req, struct node *n, struct fuse_file_info *fi,
 
     pthread_mutex_lock(&f->local->lock);
     struct draft *draft = f->draft ? draft_ref(f->draft) : NULL;
-    bool is_new = f->is_new;
+    bool is_new = f->is_new, fixed = f->frozen || f->gone;
     struct row *row = draft ? NULL : row_now_locked(f);
-    bool hot = f->writers > 0 || clock_mono_ms() < f->changed_ms + HOT_MS;
+    /* The page cache is for what the kernel knows the size of, and stays. A
+     * name that the kernel has not looked up again yet gives the newest. */
+    bool cached = row && row == f->shown && !fixed && !writes && !f->writers &&
+                  clock_mono_ms() >= f->changed_ms + HOT_MS &&
+                  row->text_len <= PAGE_BYTES && row_text(row);
+    if (cached)
+        f->readers++;
     pthread_mutex_unlock(&f->local->lock);
 
     if (draft && !is_new) {
@@ -434,8 +447,7 @@ void file_open(struct fuse_req *req, struct node *n, struct fuse_file_info *fi,
     struct handle *h = handle_new(n, fi->flags);
     h->row = row;
     h->fresh = is_new || (fi->flags & O_TRUNC);
-    h->direct =
-        writes || is_new || hot || row->text_len > PAGE_BYTES || !row_text(row);
+    h->direct = !cached;
     h->must_be_new = created && is_new && (fi->flags & O_EXCL);
     if (row && !row_text(row) && !(writes && h->fresh))
         open_loading(req, n, h, fi, created);
@@ -466,8 +478,13 @@ static void file_release_handle(struct node *n, struct handle *h)
     AUTO_STR char *name = NULL;
     bool vanish = false;
 
-    if (!handle_writes(h))
+    if (!handle_writes(h)) {
+        pthread_mutex_lock(&f->local->lock);
+        if (h->row && !h->direct)
+            f->readers--;
+        pthread_mutex_unlock(&f->local->lock);
         return;
+    }
     pthread_mutex_lock(&h->lock);
     bool broken = h->broken || (h->wrote && h->edit.dirty), wrote = h->wrote;
     pthread_mutex_unlock(&h->lock);
@@ -535,6 +552,7 @@ static void part_came(void *arg, int r, struct text *text,
                       const struct err *err)
 {
     struct reading *g = arg;
+    struct pendings *ps = g->node->mount->pendings;
     fuse_req_t req = pending_finish(g->pending);
 
     if (req && r < 0)
@@ -546,6 +564,7 @@ static void part_came(void *arg, int r, struct text *text,
     row_unref(g->row);
     node_unref(g->node);
     free(g);
+    pendings_unhold(ps);
 }
 
 /* A read-only mount, no open file: the version the kernel knows the size of.
@@ -606,7 +625,6 @@ static void file_read(fuse_req_t req, struct node *n, struct handle *h,
     AUTO_BUF struct buf part = BUF_INIT;
     struct row *row = NULL;
     struct text *text = NULL;
-    bool again = false;
 
     pthread_mutex_lock(&f->local->lock);
     pthread_mutex_lock(&h->lock);
@@ -627,19 +645,12 @@ static void file_read(fuse_req_t req, struct node *n, struct handle *h,
             text = h->text;
         }
     } else {
-        /* Through the page cache: the text of the size the kernel has. It
-         * asks for both again if that is not the newest any more. */
-        struct row *now = row_now_locked(f);
-        bool fits = f->shown && row_text(f->shown);
-        row = row_ref(fits ? f->shown : h->row);
-        again = now && now != row;
-        row_unref(now);
+        /* Through the page cache; or a draft that has become a row. */
+        row = h->row ? row_ref(h->row) : row_now_locked(f);
     }
     pthread_mutex_unlock(&h->lock);
     pthread_mutex_unlock(&f->local->lock);
 
-    if (again)
-        notify_changed(n->mount->notify, n);
     if (text)
         reply_part(req, text->data, text->len, size, off);
     else if (row && row_text(row))
@@ -695,6 +706,10 @@ static void written(void *arg, int r, struct row *row, const struct err *err)
         local_come_back(f->local, name);
         pthread_mutex_unlock(&f->local->lock);
         node_unref(dir);
+        file_freeze(f);
+        pthread_mutex_lock(&f->local->lock);
+        c->new_node = f->frozen;
+        pthread_mutex_unlock(&f->local->lock);
     }
     row_unref(row);
     commit_done(c, r, err);

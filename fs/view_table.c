@@ -357,6 +357,7 @@ struct removal {
 static void removed(void *arg)
 {
     struct removal *m = arg;
+    struct pendings *ps = m->dir->mount->pendings;
     fuse_req_t req = pending_finish(m->pending);
 
     if (req)
@@ -364,6 +365,7 @@ static void removed(void *arg)
     node_unref(m->node);
     node_unref(m->dir);
     free(m);
+    pendings_unhold(ps);
 }
 
 static void deleted(void *arg, int r, struct row *row, const struct err *err)

@@ -1,15 +1,18 @@
 #!/bin/bash
-# A reader never gets parts of two versions, however they are written.
+# A reader never gets parts of two versions, however they are written; nor does
+# one on a read-only mount elsewhere, where no open file is known.
 . "$(dirname "$0")/lib.sh"
 start_emulator --limits off
 start_mount
 make_table prod notes
 
 # Each version is one letter over and over, of its own length.
-python3 - "$T" <<'PY' || fail "a reader saw two versions"
+start_mount_at "$WORK/mnt2" -o ro
+wait_for ls "$WORK/mnt2/home/prod/notes"
+python3 - "$T" "$WORK/mnt2/home/prod/notes" <<'PY' || fail "a reader saw two versions"
 import json, os, sys, threading, time
 
-table = sys.argv[1]
+table, elsewhere = sys.argv[1:]
 
 def text(name, n):
     size = [10, 900, 3000, 5000, 200, 60000][n % 6]
@@ -40,9 +43,9 @@ def reader(path):
     global reads
     last = 0
     while not done:
-        with open(path, "rb", buffering=0) as f:
-            data = f.read()
         try:
+            with open(path, "rb", buffering=0) as f:
+                data = f.read()
             row = json.loads(data)
             assert set(row["x"]) <= {row["x"][0]}, "mixed"
             assert data == text(row["id"], row["n"]), "not what was written"
@@ -56,8 +59,17 @@ def reader(path):
 ways = {"o": overwrite, "r": replace, "p": in_place}
 for name in ways:
     overwrite("%s/%s.json" % (table, name), text(name, 0))
-readers = [threading.Thread(target=reader, args=("%s/%s.json" % (table, n),))
-           for n in ways for _ in range(2)]
+
+def wait_for(what, condition):
+    end = time.monotonic() + 20
+    while not condition():
+        if time.monotonic() > end:
+            sys.exit("waited in vain for " + what)
+        time.sleep(0.01)
+
+wait_for("the rows elsewhere", lambda: len(os.listdir(elsewhere)) == len(ways))
+readers = [threading.Thread(target=reader, args=("%s/%s.json" % (where, n),))
+           for n in ways for where in (table, table, elsewhere)]
 for t in readers:
     t.start()
 for n in range(1, 120):
@@ -65,6 +77,13 @@ for n in range(1, 120):
         way("%s/%s.json" % (table, name), text(name, n))
     if bad:
         break
+def arrived(name):
+    with open("%s/%s.json" % (elsewhere, name), "rb") as f:
+        return f.read() == text(name, n)
+
+if not bad:
+    for name in ways:
+        wait_for("the last version of %s elsewhere" % name, lambda: arrived(name))
 done = True
 for t in readers:
     t.join()
