@@ -17,9 +17,11 @@
 #include "engine/base/buf.h"
 #include "engine/base/err.h"
 #include "engine/base/map.h"
+#include "engine/batch.h"
 #include "engine/core.h"
 #include "engine/fold.h"
 #include "engine/ledger.h"
+#include "engine/message_text.h"
 #include "engine/record.h"
 
 enum ledger_state { LEDGER_CLOSED, LEDGER_OPENING, LEDGER_OPEN, LEDGER_GONE };

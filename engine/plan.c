@@ -194,7 +194,7 @@ static void hold_row(struct plan *pl, struct row *r)
 static void add(struct plan *pl, const struct record *r)
 {
     message_add(&pl->builder, r);
-    pl->bytes += record_batch_len(r);
+    pl->bytes += batch_line_len(r);
 }
 
 /* The version replaced goes with the record where it stands nowhere but in the

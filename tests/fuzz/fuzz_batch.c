@@ -3,8 +3,9 @@
 
 #include "engine/base/digest.h"
 #include "engine/base/str.h"
+#include "engine/batch.h"
 #include "engine/json.h"
-#include "engine/record.h"
+#include "engine/message_text.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -3,8 +3,11 @@
 #include <string.h>
 
 #include "engine/base/str.h"
+#include "engine/batch.h"
 #include "engine/json.h"
+#include "engine/message_text.h"
 #include "engine/record.h"
+#include "engine/transit.h"
 #include "tests/fuzz/fuzz.h"
 
 static bool same_span(const char *a, size_t a_len, const char *b, size_t b_len)

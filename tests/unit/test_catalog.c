@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "engine/record.h"
+#include "engine/message_text.h"
 #include "tests/lib/world.h"
 
 static int setup(void **state)

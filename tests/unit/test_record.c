@@ -12,8 +12,11 @@
 #include <cmocka.h>
 
 #include "engine/base/str.h"
+#include "engine/batch.h"
+#include "engine/message_text.h"
 #include "engine/record.h"
 #include "engine/token.h"
+#include "engine/transit.h"
 
 #define AT ((int64_t)1795391494123) /* 2026-11-22T23:51:34.123Z */
 
@@ -428,7 +431,7 @@ static void a_batch_keeps_every_byte(void **state)
     size_t bound = 0;
     for (size_t i = 0; i < 5; i++) {
         message_add(&p.builder, &r[i]);
-        bound += record_batch_len(&r[i]);
+        bound += batch_line_len(&r[i]);
     }
     round_trip(&p, 1400);
     assert_int_equal(p.draft.n_files, 1);
