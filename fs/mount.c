@@ -325,8 +325,11 @@ fuse_logs(enum fuse_log_level level, const char *fmt, va_list ap)
         snprintf(fuse_said, sizeof(fuse_said), "%s", line.data);
     else if (level <= FUSE_LOG_WARNING)
         log_warn("%s", line.data);
+    else if (level == FUSE_LOG_DEBUG)
+        /* Asked for with -o debug: every request, not for the log. */
+        fprintf(stderr, "%s\n", line.data);
     else
-        log_debug("%s", line.data);
+        log_info("%s", line.data);
 }
 
 static void op_init(void *arg, struct fuse_conn_info *conn)
