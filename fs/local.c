@@ -197,15 +197,15 @@ static void away_due(void *arg, bool late)
         return;
     }
     a->deleting = true;
+    AUTO_STR char *key = a->key;
+    a->key = NULL;
     struct write w = {
         .kind = WRITE_DELETE,
-        .key = a->key,
+        .key = key,
         .key_len = a->key_len,
         .if_version = a->version,
     };
     struct table *t = table_ref(a->table);
-    AUTO_STR char *key = a->key;
-    a->key = NULL;
     pthread_mutex_unlock(&l->lock);
 
     struct err err = ERR_INIT;
