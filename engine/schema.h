@@ -1,4 +1,6 @@
-/* What a row of a table must look like. Immutable, counted; pure.
+/* What a row of a table must look like. Immutable, counted; pure. schema.c
+ * makes one of its text, schema_check.c holds rows against it, value by value
+ * (schema_value.c).
  *
  * Patterns are POSIX extended regular expressions that must match somewhere in
  * the string (^ and $ bind them). Numbers are compared by their exact decimal
