@@ -205,10 +205,12 @@ void document_write(struct fuse_req *req, struct node *n, struct handle *h,
     h->wrote = true;
     begin_locked(n, h);
     enum edit_verdict v = edit_write(&h->edit, off, data, size, &r, &err);
-    /* A forgotten bracket: at the close a shell would not hear of it. Of what
-     * it writes line by line (bash does) no first line looks like this, but
-     * for `{"a":1` with the comma or the bracket on the next. */
-    if (v == EDIT_WAIT && edit_lacks_end(&h->edit, size) &&
+    /* A bracket forgotten in an echo: at the close a shell would not hear of
+     * it. A text in several lines, which bash writes one by one, or in several
+     * printfs, looks otherwise: its first line ends in a bracket or a comma,
+     * its first piece not in a newline. */
+    if (v == EDIT_WAIT && size > 0 && data[size - 1] == '\n' &&
+        edit_lacks_end(&h->edit, size) &&
         writer_is_shell(fuse_req_ctx(req)->pid))
         v = edit_flush(&h->edit, &r, &err);
     act(req, n, h, v, r, &err, FROM_WRITE, size);

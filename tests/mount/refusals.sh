@@ -25,6 +25,8 @@ done
 # What bash writes line by line is one text.
 printf '{\n  "id": "u_1",\n  "ok": true\n}\n' >"$T/u_1.json" || fail "several lines"
 assert_eq "$(jq -c . "$T/u_1.json")" '{"id":"u_1","ok":true}'
+{ printf '{"id":"u_1"' && printf ',"ok":true}\n'; } >"$T/u_1.json" || fail "two printfs"
+assert_eq "$(cat "$T/u_1.json")" '{"id":"u_1","ok":true}'
 # A program that looks at close() may write it piece by piece.
 (printf '{"id":' && printf '"u_1","ok":true}') | dd of="$T/u_1.json" bs=3 2>"$WORK/out" || fail "pieces"
 assert_eq "$(cat "$T/u_1.json")" '{"id":"u_1","ok":true}'
