@@ -10,6 +10,22 @@ struct table_dir {
     struct local *local;
 };
 
+/* A view of a table: what its node holds, made and let go. The argument of
+ * init is the table's directory. */
+struct table_view {
+    struct node node;
+    struct table *table; /* a reference; set at creation, as local */
+    struct local *local;
+};
+
+static inline struct table_view *table_view_of(struct node *n)
+{
+    return (struct table_view *)n;
+}
+
+void table_view_init(struct node *n, const void *arg);
+void table_view_release(struct node *n);
+
 /* The table's node; a reference. */
 struct node *table_dir_of(struct mount *m, struct table *t);
 

@@ -10,33 +10,9 @@
 #include "fs/fs.h"
 #include "fs/view.h"
 
-struct table_view {
-    struct node node;
-    struct table *table; /* a reference; set at creation, as local */
-    struct local *local;
-};
-
-static struct table_view *view_of(struct node *n)
-{
-    return (struct table_view *)n;
-}
-
-static void init(struct node *n, const void *arg)
-{
-    const struct table_dir *dir = arg;
-
-    view_of(n)->table = table_ref(dir->table);
-    view_of(n)->local = dir->local;
-}
-
-static void release(struct node *n)
-{
-    table_unref(view_of(n)->table);
-}
-
 static int errors_attr(struct node *n, struct stat *st)
 {
-    struct local *l = view_of(n)->local;
+    struct local *l = table_view_of(n)->local;
 
     pthread_mutex_lock(&l->lock);
     const struct stream *s = &l->refusals.lines;
@@ -49,7 +25,7 @@ static int errors_attr(struct node *n, struct stat *st)
 
 static void errors_text(struct node *n, struct buf *out)
 {
-    struct local *l = view_of(n)->local;
+    struct local *l = table_view_of(n)->local;
 
     pthread_mutex_lock(&l->lock);
     buf_add(out, l->refusals.lines.text.data, l->refusals.lines.text.len);
@@ -61,15 +37,15 @@ const struct node_type view_errors = {
     .type = S_IFREG,
     .size = sizeof(struct table_view),
     .live = true,
-    .init = init,
-    .release = release,
+    .init = table_view_init,
+    .release = table_view_release,
     .attr = errors_attr,
     .text = errors_text,
 };
 
 static int rejected_attr(struct node *n, struct stat *st)
 {
-    struct local *l = view_of(n)->local;
+    struct local *l = table_view_of(n)->local;
 
     pthread_mutex_lock(&l->lock);
     int64_t mtime = l->refusals.lines.mtime_ms;
@@ -82,7 +58,7 @@ static int rejected_attr(struct node *n, struct stat *st)
 
 struct node *rejected_child(struct node *dir, const char *name)
 {
-    struct table_view *v = view_of(dir);
+    struct table_view *v = table_view_of(dir);
     struct node *n = NULL;
 
     pthread_mutex_lock(&v->local->lock);
@@ -106,7 +82,7 @@ static void rejected_lookup(fuse_req_t req, struct node *dir, const char *name)
 
 static void rejected_list(struct node *dir, struct listing *l)
 {
-    struct table_view *v = view_of(dir);
+    struct table_view *v = table_view_of(dir);
     uint64_t after = l->after > 2 ? (uint64_t)l->after - 2 : 0;
     bool room =
         listing_dots(l, fs_hash_ino(v->local->table_id, "/.rejected", 10),
@@ -137,7 +113,7 @@ static void rejected_list(struct node *dir, struct listing *l)
 
 static void rejected_unlink(fuse_req_t req, struct node *dir, const char *name)
 {
-    struct table_view *v = view_of(dir);
+    struct table_view *v = table_view_of(dir);
     struct node *n = rejected_child(dir, name);
 
     if (!n) {
@@ -156,8 +132,8 @@ const struct node_type view_rejected = {
     .name = ".rejected",
     .type = S_IFDIR,
     .size = sizeof(struct table_view),
-    .init = init,
-    .release = release,
+    .init = table_view_init,
+    .release = table_view_release,
     .attr = rejected_attr,
     .lookup = rejected_lookup,
     .list = rejected_list,

@@ -13,33 +13,9 @@
 
 #define SCHEMA_MAX (256 * 1024)
 
-struct schema_view {
-    struct node node;
-    struct table *table; /* a reference; set at creation, as local */
-    struct local *local;
-};
-
-static struct schema_view *view_of(struct node *n)
-{
-    return (struct schema_view *)n;
-}
-
-static void init(struct node *n, const void *arg)
-{
-    const struct table_dir *dir = arg;
-
-    view_of(n)->table = table_ref(dir->table);
-    view_of(n)->local = dir->local;
-}
-
-static void release(struct node *n)
-{
-    table_unref(view_of(n)->table);
-}
-
 static int schema_attr(struct node *n, struct stat *st)
 {
-    struct table *t = view_of(n)->table;
+    struct table *t = table_view_of(n)->table;
     struct schema *s = table_schema(t);
     size_t len;
 
@@ -53,7 +29,7 @@ static int schema_attr(struct node *n, struct stat *st)
 
 static void schema_text_now(struct node *n, struct buf *out)
 {
-    struct schema *s = table_schema(view_of(n)->table);
+    struct schema *s = table_schema(table_view_of(n)->table);
     size_t len;
     const char *text = schema_text(s, &len);
 
@@ -66,7 +42,7 @@ static void schema_text_now(struct node *n, struct buf *out)
 static void store(void *arg)
 {
     struct commit *c = arg;
-    struct table *t = view_of(c->node)->table;
+    struct table *t = table_view_of(c->node)->table;
     struct err err = ERR_INIT;
     struct schema *s = NULL;
 
@@ -87,7 +63,7 @@ static void schema_commit(struct node *n, struct commit *c)
 static void schema_refused(struct node *n, int r, const char *why,
                            const char *text, size_t len)
 {
-    local_refused(view_of(n)->local, ".schema.json", r, why, text, len);
+    local_refused(table_view_of(n)->local, ".schema.json", r, why, text, len);
 }
 
 static size_t schema_max(struct node *n)
@@ -99,11 +75,11 @@ static size_t schema_max(struct node *n)
 const struct node_type view_schema = {
     .name = ".schema.json",
     .type = S_IFREG,
-    .size = sizeof(struct schema_view),
+    .size = sizeof(struct table_view),
     .live = true,
     .document = true,
-    .init = init,
-    .release = release,
+    .init = table_view_init,
+    .release = table_view_release,
     .attr = schema_attr,
     .text = schema_text_now,
     .commit = schema_commit,

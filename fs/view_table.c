@@ -25,6 +25,19 @@
 #define ROWS_AT ((off_t)1 << 62)
 #define DRAFTS_AT 2
 
+void table_view_init(struct node *n, const void *arg)
+{
+    const struct table_dir *dir = arg;
+
+    table_view_of(n)->table = table_ref(dir->table);
+    table_view_of(n)->local = dir->local;
+}
+
+void table_view_release(struct node *n)
+{
+    table_unref(table_view_of(n)->table);
+}
+
 static struct table_dir *dir_of(struct node *n)
 {
     return (struct table_dir *)n;
