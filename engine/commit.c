@@ -369,6 +369,21 @@ static void finish(struct group *g, const struct remote_message *m)
     end_group(g);
 }
 
+/* Its answer is lost and it was not found: it has failed, unless the push
+ * connection told of it meanwhile. An echo that comes after this is a message
+ * like any other. */
+static void give_up(struct group *g, int r, const char *why)
+{
+    ledger_lock(g->l);
+    bool has_echo = g->has_echo;
+    buf_reset(&g->content);
+    ledger_unlock(g->l);
+    if (has_echo)
+        finish(g, &g->echo);
+    else
+        fail_group(g, r, why);
+}
+
 static void posted(void *arg, int r, struct remote_reply *reply,
                    const struct err *err);
 
@@ -456,7 +471,7 @@ static void looked_up(void *arg, int r, struct remote_reply *reply,
         struct err why = g->err;
         err_wrap(&why, g->r,
                  "it is not known whether this was saved; look again later");
-        fail_group(g, g->r, err_text(&why, g->r));
+        give_up(g, g->r, err_text(&why, g->r));
         return;
     }
     for (size_t i = 0; i < reply->n_messages; i++) {
@@ -472,7 +487,7 @@ static void looked_up(void *arg, int r, struct remote_reply *reply,
     if (reply->n_messages == 100)
         look_up(g);
     else
-        fail_group(g, g->r, err_text(&g->err, g->r));
+        give_up(g, g->r, err_text(&g->err, g->r));
 }
 
 static void look_up(void *arg)
@@ -539,7 +554,7 @@ static void posted(void *arg, int r, struct remote_reply *reply,
     if (left && is_unknown(r))
         look_up(g);
     else
-        fail_group(g, g->r, err_text(&g->err, g->r));
+        give_up(g, g->r, err_text(&g->err, g->r));
 }
 
 /* --- the queue -------------------------------------------------------------

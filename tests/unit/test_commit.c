@@ -289,6 +289,38 @@ static void an_echo_is_as_good_as_an_answer(void **state)
     process_stop(&p);
 }
 
+/* Or while it is being looked for, in vain. */
+static void an_echo_may_come_during_the_search(void **state)
+{
+    struct memstore *s = *state;
+    struct process a, b;
+    struct writes w;
+
+    process_start(&a, s);
+    process_start(&b, s);
+    writes_init(&w);
+    memstore_hold_events(a.remote, true);
+    memstore_hold(s, REMOTE_LIST, true);
+    memstore_fail(s, REMOTE_LIST, 1000, -ETIMEDOUT, false);
+    memstore_fail(s, REMOTE_POST, 1, -ETIMEDOUT, true);
+    memstore_reset_counts(s);
+    writes_put(&w, a.table, "a", "{\"n\":1}");
+    memstore_wait_count(s, REMOTE_POST, 1);
+    /* What b writes is told behind it. */
+    assert_int_equal(put(b.table, "b", "{}"), 0);
+    memstore_hold_events(a.remote, false);
+    process_wait_changes(&a, 1);
+    memstore_hold(s, REMOTE_LIST, false);
+    writes_wait(&w);
+    memstore_fail(s, REMOTE_LIST, 0, 0, false);
+    assert_int_equal(w.failed, 0);
+    assert_text(a.table, "a", "{\"id\":\"a\",\"n\":1}");
+    assert_int_equal(put(a.table, "a", "{\"n\":2}"), 0);
+    assert_int_equal(version_of(a.table, "a"), 2);
+    process_stop(&a);
+    process_stop(&b);
+}
+
 /* It was not carried out: the write fails and the row is as it was. */
 static void what_never_arrived_fails(void **state)
 {
@@ -526,6 +558,7 @@ int main(void)
         CASE(a_write_that_has_not_left_can_be_cancelled),
         CASE(a_lost_answer_is_looked_up),
         CASE(an_echo_is_as_good_as_an_answer),
+        CASE(an_echo_may_come_during_the_search),
         CASE(what_never_arrived_fails),
         CASE(what_cannot_leave_fails),
         CASE(a_text_changed_in_transit_goes_as_a_file),
