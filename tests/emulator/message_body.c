@@ -192,6 +192,14 @@ static bool slot_used(const struct plan *p, const struct http_part *file)
     return false;
 }
 
+static bool slot_keeps(const struct plan *p, const struct attachment *kept)
+{
+    for (size_t i = 0; i < p->slot_count; i++)
+        if (p->slots[i].kept == kept)
+            return true;
+    return false;
+}
+
 static void read_slot(struct plan *p, struct call *c, struct json_object *o,
                       const char *at, const struct message *m, bool edit)
 {
@@ -209,7 +217,8 @@ static void read_slot(struct plan *p, struct call *c, struct json_object *o,
             s.kept = &m->attachments[i];
     if (!s.kept && id <= UINT32_MAX)
         s.file = request_file(&c->req, (unsigned)id);
-    if ((!s.kept && !s.file) || (s.file && slot_used(p, s.file))) {
+    if ((!s.kept && !s.file) || (s.file && slot_used(p, s.file)) ||
+        (s.kept && slot_keeps(p, s.kept))) {
         form_error(&p->f, form_path(path, at, "id"), "ATTACHMENT_NOT_FOUND",
                    "Attachment not found.");
         return;

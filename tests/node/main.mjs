@@ -4,6 +4,7 @@ import { startEmulator } from './emulator.mjs';
 import { runCases } from './harness.mjs';
 import { discordjsCases } from './discordjs.mjs';
 import { gatewayCases } from './gateway.mjs';
+import { ruleCases } from './rules.mjs';
 import { searchCases } from './search.mjs';
 import { validateTrace } from './validate-trace.mjs';
 
@@ -45,6 +46,10 @@ await stop(emulator);
 
 emulator = await startEmulator();
 await group('search', [...searchCases(emulator), conforms(emulator)], { stopAtFirst: true });
+await stop(emulator);
+
+emulator = await startEmulator('--limits', 'off');
+await group('rules', [...ruleCases(emulator), conforms(emulator)]);
 await stop(emulator);
 
 console.log(`${passed} passed, ${failed} failed`);

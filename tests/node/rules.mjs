@@ -1,0 +1,46 @@
+// What Discord refuses, and what it lets happen all the same.
+import assert from 'node:assert/strict';
+
+export function ruleCases(emulator) {
+    const cases = [];
+    const test = (name, run) => cases.push({ name, run });
+
+    async function api(method, path, body) {
+        const answer = await fetch(emulator.api + path, {
+            method,
+            headers: { authorization: `Bot ${emulator.token}`, 'user-agent': 'DiscordBot (test, 1)',
+                ...(body && !(body instanceof FormData) ? { 'content-type': 'application/json' } : {}) },
+            body: body instanceof FormData ? body : body && JSON.stringify(body),
+        });
+        const text = await answer.text();
+        return { status: answer.status, headers: answer.headers, body: text ? JSON.parse(text) : null };
+    }
+
+    async function made(method, path, body) {
+        const r = await api(method, path, body);
+        assert.ok(r.status < 300, JSON.stringify(r.body));
+        return r.body;
+    }
+
+    async function refused(status, code, method, path, body) {
+        const r = await api(method, path, body);
+        assert.deepEqual([r.status, r.body?.code], [status, code], JSON.stringify(r.body));
+        return r.body;
+    }
+
+    const channel = (name, more) => made('POST', `/guilds/${emulator.guild_id}/channels`, { name, ...more });
+
+    test('an attachment is kept once', async () => {
+        const { id } = await channel('keep-list');
+        const form = new FormData();
+        form.set('files[0]', new Blob(['a']), 'a.txt');
+        const m = await made('POST', `/channels/${id}/messages`, form);
+        const path = `/channels/${id}/messages/${m.id}`;
+        const [file] = m.attachments;
+        await refused(400, 50035, 'PATCH', path, { attachments: [{ id: file.id }, { id: file.id }] });
+        const kept = await made('PATCH', path, { attachments: [{ id: file.id }] });
+        assert.deepEqual(kept.attachments.map((a) => a.id), [file.id]);
+    });
+
+    return cases;
+}
