@@ -163,7 +163,8 @@ static void post_channel(struct call *c)
         type != CHANNEL_VOICE && type != CHANNEL_ANNOUNCEMENT)
         form_error(&f, "type", "BASE_TYPE_CHOICES",
                    "Value must be one of (0, 2, 4, 5).");
-    if (!json_object_object_get_ex(c->req.json, "name", NULL))
+    /* Null counts as absent here, as it does in the lookup. */
+    if (!json_object_object_get(c->req.json, "name"))
         form_error(&f, "name", "BASE_TYPE_REQUIRED", "This field is required");
 
     struct channel *ch = channel_draft(g->id, (enum channel_type)type, "");

@@ -42,5 +42,11 @@ export function ruleCases(emulator) {
         assert.deepEqual(kept.attachments.map((a) => a.id), [file.id]);
     });
 
+    test('a channel needs a name', async () => {
+        const path = `/guilds/${emulator.guild_id}/channels`;
+        await refused(400, 50035, 'POST', path, { name: null });
+        await refused(400, 50035, 'POST', path, { name: '!!!' });
+    });
+
     return cases;
 }
