@@ -115,11 +115,11 @@ static void gather_locked(struct group *g, struct pending_list *refused)
     later.last = &later.first;
     while (p) {
         struct pending *next = p->next;
-        size_t size = 2 * p->w.text_len + 2 * p->w.key_len + 512;
         struct pending_list *to = &later;
 
-        if (g->writes.n > 0 && (g->plan.builder.n >= GROUP_RECORDS ||
-                                g->plan.bytes + size > max - ROOM_LEFT(max)))
+        if (g->writes.n > 0 &&
+            (g->plan.builder.n >= GROUP_RECORDS ||
+             g->plan.bytes + plan_room(&g->plan, p) > max - ROOM_LEFT(max)))
             full = true;
         if (!full) {
             switch (plan_write_locked(&g->plan, p)) {

@@ -384,6 +384,17 @@ static enum plan_result plan_rename(struct plan *pl, struct pending *p)
     return PLAN_TAKEN;
 }
 
+size_t plan_room(const struct plan *pl, const struct pending *p)
+{
+    size_t text_len = p->w.text_len;
+
+    if (p->w.kind == WRITE_RENAME && !p->w.text) {
+        struct key_state s = look(pl, p->w.key, p->w.key_len);
+        text_len = s.text ? s.text_len : s.row && s.live ? s.row->text_len : 0;
+    }
+    return 2 * text_len + 2 * (p->w.key_len + p->w.to_len) + 512;
+}
+
 enum plan_result plan_write_locked(struct plan *pl, struct pending *p)
 {
     if (is_deferred(pl, p->w.key, p->w.key_len) ||

@@ -29,6 +29,8 @@ enum plan_result {
 void plan_init(struct plan *pl, struct ledger *l, bool inserts_only);
 /* Caller holds the ledger's lock, here and until the plan is complete. */
 enum plan_result plan_write_locked(struct plan *pl, struct pending *p);
+/* At most so many bytes it adds to a batch, about. Under that lock too. */
+size_t plan_room(const struct plan *pl, const struct pending *p);
 /* After that the maps are not needed. */
 void plan_end(struct plan *pl);
 void plan_release(struct plan *pl);

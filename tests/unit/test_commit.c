@@ -226,6 +226,38 @@ static void one_refusal_does_not_stop_the_group(void **state)
     process_stop(&p);
 }
 
+/* Rows move with their texts: two that are too large for one file leave one
+ * after the other. */
+static void large_rows_move_one_by_one(void **state)
+{
+    struct memstore *s = *state;
+    struct process p;
+    struct writes w;
+    struct write a = {
+        .kind = WRITE_RENAME, .key = "a", .key_len = 1, .to = "x", .to_len = 1};
+    struct write b = {
+        .kind = WRITE_RENAME, .key = "b", .key_len = 1, .to = "y", .to_len = 1};
+    char text[60000];
+
+    memset(text, 'x', sizeof(text));
+    memcpy(text, "{\"s\":\"", 6);
+    memcpy(text + sizeof(text) - 3, "\"}", 3);
+    memstore_set_max_file(s, 100000);
+    process_start(&p, s);
+    assert_int_equal(put(p.table, "a", text), 0);
+    assert_int_equal(put(p.table, "b", text), 0);
+    writes_init(&w);
+    memstore_hold(s, REMOTE_POST, true);
+    writes_do(&w, p.table, &a, NULL);
+    writes_do(&w, p.table, &b, NULL);
+    memstore_hold(s, REMOTE_POST, false);
+    writes_wait(&w);
+    assert_int_equal(w.failed, 0);
+    assert_int_equal(version_of(p.table, "x"), 1);
+    assert_int_equal(version_of(p.table, "y"), 1);
+    process_stop(&p);
+}
+
 static void a_write_that_has_not_left_can_be_cancelled(void **state)
 {
     struct memstore *s = *state;
@@ -555,6 +587,7 @@ int main(void)
         CASE(writers_share_every_commit),
         CASE(state_is_checked_when_it_leaves),
         CASE(one_refusal_does_not_stop_the_group),
+        CASE(large_rows_move_one_by_one),
         CASE(a_write_that_has_not_left_can_be_cancelled),
         CASE(a_lost_answer_is_looked_up),
         CASE(an_echo_is_as_good_as_an_answer),
