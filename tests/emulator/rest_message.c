@@ -315,6 +315,13 @@ static void patch_message(struct call *c)
     call_json(c, 200, message_json(c->e, m));
 }
 
+/* What tells of members, calls, names and icons (1 to 5) stays, and so does a
+ * thread's starter. */
+static bool deletable(const struct message *m)
+{
+    return (m->type < 1 || m->type > 5) && m->type != MESSAGE_THREAD_STARTER;
+}
+
 static void delete_message(struct call *c)
 {
     struct channel *ch = rest_channel(c, 0, 0);
@@ -323,7 +330,7 @@ static void delete_message(struct call *c)
     if (!m || (m->author_id != c->e->bot->id &&
                !perm_require(c, ch, PERM_MANAGE_MESSAGES)))
         return;
-    if ((m->type >= 1 && m->type <= 5) || m->type == MESSAGE_THREAD_STARTER) {
+    if (!deletable(m)) {
         call_error(c, 403, 50021, "Cannot execute action on a system message");
         return;
     }
@@ -380,7 +387,7 @@ static void post_bulk_delete(struct call *c)
         size_t k = 0;
         for (size_t i = 0; i < ids.n; i++) {
             struct message *m = message_find(c->e, ch->id, ids.at[i]);
-            if (m && !m->ephemeral_to && m->type != MESSAGE_THREAD_STARTER)
+            if (m && !m->ephemeral_to && deletable(m))
                 found[k++] = m;
         }
         message_remove_bulk(c->e, ch, found, k);

@@ -48,5 +48,18 @@ export function ruleCases(emulator) {
         await refused(400, 50035, 'POST', path, { name: '!!!' });
     });
 
+    test('what the system said of a thread is not deleted', async () => {
+        const { id } = await channel('system');
+        const thread = await made('POST', `/channels/${id}/threads`, { name: 'one', type: 11 });
+        const path = `/channels/${thread.id}`;
+        await made('PATCH', path, { name: 'two' });
+        const said = await made('POST', `${path}/messages`, { content: 'row' });
+        const [, note] = await made('GET', `${path}/messages`);
+        assert.equal(note.type, 4);
+        await refused(403, 50021, 'DELETE', `${path}/messages/${note.id}`);
+        await made('POST', `${path}/messages/bulk-delete`, { messages: [note.id, said.id] });
+        assert.deepEqual((await made('GET', `${path}/messages`)).map((m) => m.id), [note.id]);
+    });
+
     return cases;
 }
