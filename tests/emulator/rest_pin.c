@@ -153,6 +153,10 @@ static void delete_pin(struct call *c)
     struct message *m = ch ? rest_message(c, ch, 1) : NULL;
     if (!m)
         return;
+    if (ch->thread && ch->thread->archived) {
+        call_error(c, 400, 50083, "Thread is archived");
+        return;
+    }
     if (m->pinned) {
         m->pinned = false;
         m->pinned_at = 0;

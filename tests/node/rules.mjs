@@ -61,5 +61,21 @@ export function ruleCases(emulator) {
         assert.deepEqual((await made('GET', `${path}/messages`)).map((m) => m.id), [note.id]);
     });
 
+    test('an archived thread is only read', async () => {
+        const { id } = await channel('archived');
+        const thread = await made('POST', `/channels/${id}/threads`, { name: 'old', type: 11 });
+        const path = `/channels/${thread.id}`;
+        const row = await made('POST', `${path}/messages`, { content: 'row' });
+        await made('PUT', `${path}/messages/pins/${row.id}`);
+        await made('PATCH', path, { archived: true });
+        await refused(400, 50083, 'PATCH', `${path}/messages/${row.id}`, { content: 'other' });
+        await refused(400, 50083, 'DELETE', `${path}/messages/${row.id}`);
+        await refused(400, 50083, 'DELETE', `${path}/messages/pins/${row.id}`);
+        await refused(400, 50083, 'PUT', `${path}/messages/${row.id}/reactions/%F0%9F%94%A5/@me`);
+        await refused(400, 50083, 'PATCH', path, { name: 'new' });
+        await made('POST', `${path}/messages`, { content: 'wakes it' });
+        await made('DELETE', `${path}/messages/pins/${row.id}`);
+    });
+
     return cases;
 }
