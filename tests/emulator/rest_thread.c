@@ -103,6 +103,12 @@ static bool parent_type_ok(struct call *c, const struct channel *parent)
     return false;
 }
 
+static enum channel_type public_type(const struct channel *parent)
+{
+    return parent->type == CHANNEL_ANNOUNCEMENT ? CHANNEL_ANNOUNCEMENT_THREAD
+                                                : CHANNEL_PUBLIC_THREAD;
+}
+
 static void post_on_message(struct call *c)
 {
     struct channel *parent = rest_channel(c, 0, PERM_CREATE_PUBLIC_THREADS);
@@ -121,10 +127,7 @@ static void post_on_message(struct call *c)
         call_error(c, 400, 50068, "Invalid message type");
         return;
     }
-    struct channel *t =
-        draft(c, parent,
-              parent->type == CHANNEL_ANNOUNCEMENT ? CHANNEL_ANNOUNCEMENT_THREAD
-                                                   : CHANNEL_PUBLIC_THREAD);
+    struct channel *t = draft(c, parent, public_type(parent));
     if (!t)
         return;
     bool newest = parent->messages[parent->message_count - 1] == m;
@@ -154,6 +157,12 @@ static void post_thread(struct call *c)
     if (!parent || !parent_type_ok(c, parent))
         return;
     field_int(&f, c->req.json, "", "type", 10, 12, &type);
+    /* Announcements have threads of their own kind, and no others. */
+    bool text = parent->type == CHANNEL_TEXT;
+    if (type != public_type(parent) &&
+        !(text && type == CHANNEL_PRIVATE_THREAD))
+        form_error(&f, "type", "BASE_TYPE_CHOICES", "Value must be one of %s.",
+                   text ? "(11, 12)" : "(10,)");
     if (form_failed(&f)) {
         call_form(c, &f);
         return;

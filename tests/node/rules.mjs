@@ -77,5 +77,14 @@ export function ruleCases(emulator) {
         await made('DELETE', `${path}/messages/pins/${row.id}`);
     });
 
+    test('a thread is of a kind its channel has', async () => {
+        const text = await channel('text'), news = await channel('news', { type: 5 });
+        const start = (to, type) => [`/channels/${to.id}/threads`, { name: 'thread', type }];
+        await refused(400, 50035, 'POST', ...start(text, 10));
+        await refused(400, 50035, 'POST', ...start(news, 11));
+        assert.equal((await made('POST', ...start(text))).type, 12);
+        assert.equal((await made('POST', ...start(news, 10))).type, 10);
+    });
+
     return cases;
 }
