@@ -76,6 +76,19 @@ static void sleep_locked(struct job_pool *p)
     p->sleeping--;
 }
 
+static void *run(void *arg);
+
+/* Caller holds p->lock. Somebody must see to what there is. */
+static void wake_locked(struct job_pool *p)
+{
+    if (p->sleeping > 0)
+        pthread_cond_signal(&p->work);
+    else if (p->started < p->max &&
+             pthread_create(&p->threads[p->started], NULL, run, p) == 0)
+        p->started++;
+    assert(p->started > 0);
+}
+
 static void *run(void *arg)
 {
     struct job_pool *p = arg;
@@ -93,9 +106,10 @@ static void *run(void *arg)
         p->first = j->next;
         if (!p->first)
             p->last = &p->first;
-        /* Timers may have come due in one go: the others shall help. */
-        if (p->first && p->sleeping > 0)
-            pthread_cond_signal(&p->work);
+        /* This one may wait for long: somebody else must see to the rest, and
+         * to the time. Of several signals one sleeper may have had all. */
+        if (p->first || p->timers)
+            wake_locked(p);
         pthread_mutex_unlock(&p->lock);
         j->fn(j->arg);
         free(j);
@@ -103,17 +117,6 @@ static void *run(void *arg)
     }
     pthread_mutex_unlock(&p->lock);
     return NULL;
-}
-
-/* Caller holds p->lock. Somebody must see to what was just added. */
-static void wake_locked(struct job_pool *p)
-{
-    if (p->sleeping > 0)
-        pthread_cond_signal(&p->work);
-    else if (p->started < p->max &&
-             pthread_create(&p->threads[p->started], NULL, run, p) == 0)
-        p->started++;
-    assert(p->started > 0);
 }
 
 void job_run(struct job_pool *p, void (*fn)(void *arg), void *arg)
