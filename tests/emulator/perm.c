@@ -42,6 +42,13 @@ uint64_t perm_overwritten(uint64_t base, uint64_t guild_id, uint64_t user_id,
     return bits;
 }
 
+bool perm_may_give(uint64_t held, uint64_t bits)
+{
+    if (held & PERM_ADMINISTRATOR)
+        return true;
+    return !(bits & ~held) && !(bits & PERM_MANAGE_ROLES);
+}
+
 uint64_t perm_in_guild(struct emulator *e, const struct guild *g,
                        uint64_t user_id)
 {

@@ -35,6 +35,10 @@ struct overwrite;
 #define PERM_BYPASS_SLOWMODE (1ULL << 52)
 #define PERM_ALL ((1ULL << 53) - 1)
 
+/* Whether who holds these may put bits into an overwrite: only bits held, and
+ * MANAGE_ROLES only for administrators. */
+bool perm_may_give(uint64_t held, uint64_t bits);
+
 /* The computation itself, free of state: base is @everyone's bits or'ed with
  * those of the member's roles. */
 uint64_t perm_overwritten(uint64_t base, uint64_t guild_id, uint64_t user_id,

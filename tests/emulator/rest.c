@@ -129,7 +129,7 @@ bool rest_take_overwrites(struct call *c, struct form *f,
         field_bits(f, o, at, "allow", &made[i].allow);
         field_bits(f, o, at, "deny", &made[i].deny);
         made[i].type = (int)type;
-        over |= ((made[i].allow | made[i].deny) & ~held) != 0;
+        over |= !perm_may_give(held, made[i].allow | made[i].deny);
     }
     if (over || form_failed(f)) {
         free(made);

@@ -392,7 +392,7 @@ static void put_overwrite(struct call *c)
         return;
     }
     uint64_t held = perm_in_channel(c->e, ch, c->e->bot->id);
-    if ((w.allow | w.deny) & ~held) {
+    if (!perm_may_give(held, w.allow | w.deny)) {
         call_missing_permissions(c);
         return;
     }

@@ -54,6 +54,16 @@ static void a_role_beats_everyone_and_the_member_beats_both(void **state)
     assert_int_equal(with(VIEW | SEND, o, 3), VIEW);
 }
 
+static void only_what_is_held_is_given(void **state)
+{
+    (void)state;
+    const uint64_t held = VIEW | PERM_MANAGE_ROLES;
+    assert_true(perm_may_give(held, VIEW));
+    assert_false(perm_may_give(held, VIEW | SEND));
+    assert_false(perm_may_give(held, PERM_MANAGE_ROLES));
+    assert_true(perm_may_give(PERM_ADMINISTRATOR, PERM_MANAGE_ROLES | SEND));
+}
+
 static void strangers_overwrites_do_not_count(void **state)
 {
     (void)state;
@@ -68,6 +78,7 @@ int main(void)
         cmocka_unit_test(administrator_skips_overwrites),
         cmocka_unit_test(a_role_that_allows_beats_one_that_denies),
         cmocka_unit_test(a_role_beats_everyone_and_the_member_beats_both),
+        cmocka_unit_test(only_what_is_held_is_given),
         cmocka_unit_test(strangers_overwrites_do_not_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
