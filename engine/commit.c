@@ -429,7 +429,9 @@ static void text_changed(struct group *g, const struct remote_message *m)
     log_warn("%s: Discord changed the text of message %llu; sending it again "
              "as a file",
              label, (unsigned long long)m->id);
+    /* The push connection may tell of it still, and of its end. */
     ledger_lock(l);
+    ledger_note_own_locked(&l->posted, m->id);
     ledger_note_own_locked(&l->deleted, m->id);
     ledger_forget_damage_locked(l, m->id);
     ledger_unlock(l);

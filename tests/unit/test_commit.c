@@ -415,6 +415,25 @@ static void a_text_changed_in_transit_goes_as_a_file(void **state)
     assert_text_anew(s, "a", "{\"id\":\"a\",\"s\":\"~~\"}");
 }
 
+/* Nor is the message that was taken back damage, if it is told of late. */
+static void a_text_taken_back_is_no_damage(void **state)
+{
+    struct memstore *s = *state;
+    struct process p;
+    struct buf status = BUF_INIT;
+
+    process_start(&p, s);
+    memstore_strip(s, '~');
+    memstore_hold_events(p.remote, true);
+    assert_int_equal(put(p.table, "a", "{\"s\":\"x~y\"}"), 0);
+    memstore_hold_events(p.remote, false);
+    memstore_quiet(s);
+    table_status(p.table, &status);
+    assert_non_null(strstr(status.data, "\"damaged\":0"));
+    buf_release(&status);
+    process_stop(&p);
+}
+
 /* --- two processes ---------------------------------------------------------
  */
 
@@ -595,6 +614,7 @@ int main(void)
         CASE(what_never_arrived_fails),
         CASE(what_cannot_leave_fails),
         CASE(a_text_changed_in_transit_goes_as_a_file),
+        CASE(a_text_taken_back_is_no_damage),
         CASE(a_row_is_created_once),
         CASE(who_comes_second_is_told),
         CASE(changes_arrive_at_the_other),
