@@ -22,7 +22,8 @@
 
 enum {
     CHANNELS_MAX = 500,
-    CATEGORY_MAX = 50,
+    CATEGORY_MAX = 50,   /* channels in one */
+    CATEGORIES_MAX = 50, /* of them in a guild */
     OVERWRITES_MAX = 1000,
     HIDDEN_EDITS = 2, /* of name, and of topic */
     HIDDEN_EDITS_MS = 600 * 1000,
@@ -33,6 +34,14 @@ static size_t children(const struct guild *g, uint64_t category)
     size_t n = 0;
     for (size_t i = 0; i < g->channel_count; i++)
         n += g->channels[i]->parent_id == category;
+    return n;
+}
+
+static size_t categories(const struct guild *g)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < g->channel_count; i++)
+        n += g->channels[i]->type == CHANNEL_CATEGORY;
     return n;
 }
 
@@ -181,6 +190,10 @@ static void post_channel(struct call *c)
     } else if (g->channel_count >= CHANNELS_MAX) {
         call_error(c, 400, 30013,
                    "Maximum number of guild channels reached (500)");
+    } else if (type == CHANNEL_CATEGORY && categories(g) >= CATEGORIES_MAX) {
+        /* Its own code is not known. */
+        call_error(c, 400, 30013,
+                   "Maximum number of guild channels reached (50)");
     } else {
         /* A channel is born with its category's overwrites. */
         const struct channel *p =
