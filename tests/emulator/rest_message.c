@@ -284,7 +284,8 @@ static void patch_message(struct call *c)
 
     if (!m)
         return;
-    if (m->author_id != c->e->bot->id) {
+    bool own = m->author_id == c->e->bot->id;
+    if (!own) {
         if (!only_flags(c->req.json)) {
             call_error(c, 403, 50005,
                        "Cannot edit a message authored by another user");
@@ -304,7 +305,7 @@ static void patch_message(struct call *c)
     struct message_rules rules = {
         .edit = true,
         .at = "",
-        .flags = MESSAGE_SUPPRESS_EMBEDS | MESSAGE_COMPONENTS_V2,
+        .flags = MESSAGE_SUPPRESS_EMBEDS | (own ? MESSAGE_COMPONENTS_V2 : 0),
         .permissions = perm_in_channel(c->e, ch, c->e->bot->id),
     };
     if (!message_body_apply(c, c->req.json, m, &rules))

@@ -86,5 +86,27 @@ export function ruleCases(emulator) {
         assert.equal((await made('POST', ...start(news, 10))).type, 10);
     });
 
+    test("of another's message only the embeds are suppressed", async () => {
+        const { id } = await channel('others');
+        const m = await emulator.post('/emulator/messages', { channel_id: id, content: 'a person' });
+        const path = `/channels/${id}/messages/${m.id}`;
+        await refused(403, 50005, 'PATCH', path, { content: 'mine' });
+        assert.equal((await made('PATCH', path, { flags: 4 | 1 << 15 })).flags, 4);
+    });
+
+    test('a guild holds fifty categories, a category fifty channels', async () => {
+        let last;
+        for (let i = 0; i < 50; i++)
+            last = await channel(`category ${i}`, { type: 4 });
+        await refused(400, 30013, 'POST', `/guilds/${emulator.guild_id}/channels`, { name: 'more', type: 4 });
+        for (let i = 0; i < 50; i++)
+            await channel(`child-${i}`, { parent_id: last.id });
+        const more = { name: 'more', parent_id: last.id };
+        const said = await refused(400, 50035, 'POST', `/guilds/${emulator.guild_id}/channels`, more);
+        assert.equal(said.errors.parent_id._errors[0].code, 'CHANNEL_PARENT_MAX_CHANNELS');
+        const outside = await channel('more');
+        await refused(400, 50035, 'PATCH', `/channels/${outside.id}`, more);
+    });
+
     return cases;
 }
