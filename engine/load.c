@@ -15,6 +15,7 @@
 
 #include "engine/base/alloc.h"
 #include "engine/base/log.h"
+#include "engine/base/waiter.h"
 #include "engine/job.h"
 #include "engine/ledger_impl.h"
 
@@ -24,10 +25,7 @@
 
 /* One request whose answer a thread of the pool waits for. */
 struct ask {
-    pthread_mutex_t lock;
-    pthread_cond_t done; /* with lock */
-    bool is_done;        /* under lock, as all below */
-    int r;
+    struct waiter waiter;
     struct remote_reply reply;
     struct err err;
 };
@@ -37,36 +35,25 @@ static void ask_answered(void *arg, int r, struct remote_reply *reply,
 {
     struct ask *a = arg;
 
-    pthread_mutex_lock(&a->lock);
-    a->r = r;
     if (r == 0) {
         a->reply = *reply;
         *reply = (struct remote_reply){0};
-    } else if (err) {
-        a->err = *err;
     }
-    a->is_done = true;
-    /* Under the lock: who waits may free it as soon as it is let go. */
-    pthread_cond_signal(&a->done);
-    pthread_mutex_unlock(&a->lock);
+    waiter_done(&a->waiter, r, err);
 }
 
 static struct ask *ask_new(struct ledger *l, struct remote_request *req)
 {
     struct ask *a = xcalloc(1, sizeof(*a));
 
-    pthread_mutex_init(&a->lock, NULL);
-    pthread_cond_init(&a->done, NULL);
+    waiter_init(&a->waiter, &a->err);
     core_submit(l->core, req, ask_answered, a);
     return a;
 }
 
-static void ask_wait(struct ask *a)
+static int ask_wait(struct ask *a)
 {
-    pthread_mutex_lock(&a->lock);
-    while (!a->is_done)
-        pthread_cond_wait(&a->done, &a->lock);
-    pthread_mutex_unlock(&a->lock);
+    return waiter_wait(&a->waiter);
 }
 
 /* Waits if need be: the answer comes in any case. NULL is fine. */
@@ -76,8 +63,7 @@ static void ask_free(struct ask *a)
         return;
     ask_wait(a);
     remote_reply_release(&a->reply);
-    pthread_cond_destroy(&a->done);
-    pthread_mutex_destroy(&a->lock);
+    waiter_release(&a->waiter);
     free(a);
 }
 
@@ -149,8 +135,7 @@ static int end_fetch(struct loading *ld, struct err *err)
 
     ld->first_fetch = (ld->first_fetch + 1) % FETCHES;
     ld->n_fetches--;
-    ask_wait(f->ask);
-    r = f->ask->r;
+    r = ask_wait(f->ask);
     if (r == 0) {
         take_batch(ld->l, f->place, f->message, &f->head, &f->ask->reply.body,
                    ld->out);
@@ -263,16 +248,16 @@ static int load_from(struct loading *ld, uint64_t at[2], struct err *err)
             if (!page)
                 continue;
             next[place] = NULL;
-            ask_wait(page);
-            if (page->r == -ENOENT && place == IN_THREAD) {
+            int r = ask_wait(page);
+            if (r == -ENOENT && place == IN_THREAD) {
                 /* A table whose thread was lost, or never begun. */
                 AUTO_STR char *label = ledger_label(l);
                 log_warn("%s has no history thread", label);
-            } else if (page->r < 0 && res == 0) {
-                res = page->r;
+            } else if (r < 0 && res == 0) {
+                res = r;
                 *err = page->err;
             }
-            size_t n = page->r == 0 ? page->reply.n_messages : 0;
+            size_t n = r == 0 ? page->reply.n_messages : 0;
             for (size_t i = 0; i < n; i++)
                 if (page->reply.messages[i].id > at[place])
                     at[place] = page->reply.messages[i].id;
@@ -407,53 +392,25 @@ int ledger_open(struct ledger *l, table_opened *done, void *arg)
     return r;
 }
 
-struct open_wait {
-    pthread_mutex_t lock;
-    pthread_cond_t done; /* with lock */
-    bool is_done;        /* under lock, as all below */
-    int r;
-    struct err *err;
-};
-
 static void open_waited(void *arg, int r, const struct err *err)
 {
-    struct open_wait *w = arg;
-
-    pthread_mutex_lock(&w->lock);
-    w->r = r;
-    if (r < 0 && w->err)
-        *w->err = *err;
-    w->is_done = true;
-    pthread_cond_signal(&w->done);
-    pthread_mutex_unlock(&w->lock);
-}
-
-static void wait_done(struct open_wait *w)
-{
-    pthread_mutex_lock(&w->lock);
-    while (!w->is_done)
-        pthread_cond_wait(&w->done, &w->lock);
-    pthread_mutex_unlock(&w->lock);
-    pthread_cond_destroy(&w->done);
-    pthread_mutex_destroy(&w->lock);
+    waiter_done(arg, r, err);
 }
 
 int ledger_open_wait(struct ledger *l, struct err *err)
 {
-    struct open_wait w = {
-        .lock = PTHREAD_MUTEX_INITIALIZER,
-        .done = PTHREAD_COND_INITIALIZER,
-        .err = err,
-    };
+    struct waiter w;
+    int r = 0;
 
-    if (ledger_open(l, open_waited, &w) == 0)
-        return 0;
-    wait_done(&w);
-    return w.r;
+    waiter_init(&w, err);
+    if (ledger_open(l, open_waited, &w) != 0)
+        r = waiter_wait(&w);
+    waiter_release(&w);
+    return r;
 }
 
 struct text_wait {
-    struct open_wait wait;
+    struct waiter waiter;
     struct text *text;
 };
 
@@ -462,28 +419,24 @@ static void text_waited(void *arg, int r, struct text *text,
 {
     struct text_wait *w = arg;
 
-    w->text = text; /* read behind the lock that open_waited() takes */
-    open_waited(&w->wait, r, err);
+    w->text = text;
+    waiter_done(&w->waiter, r, err);
 }
 
 int ledger_load_text_wait(struct ledger *l, struct row *r, struct text **out,
                           struct err *err)
 {
-    struct text_wait w = {
-        .wait =
-            {
-                .lock = PTHREAD_MUTEX_INITIALIZER,
-                .done = PTHREAD_COND_INITIALIZER,
-                .err = err,
-            },
-    };
+    struct text_wait w = {0};
+    int res = 0;
 
-    if (ledger_load_text(l, r, out, text_waited, &w) == 0)
-        return 0;
-    wait_done(&w.wait);
-    if (w.wait.r == 0)
-        *out = w.text;
-    return w.wait.r;
+    waiter_init(&w.waiter, err);
+    if (ledger_load_text(l, r, out, text_waited, &w) != 0) {
+        res = waiter_wait(&w.waiter);
+        if (res == 0)
+            *out = w.text;
+    }
+    waiter_release(&w.waiter);
+    return res;
 }
 
 /* --- gaps ------------------------------------------------------------------

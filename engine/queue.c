@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "engine/base/alloc.h"
+#include "engine/base/waiter.h"
 #include "engine/job.h"
 #include "engine/ledger_impl.h"
 #include "engine/plan.h"
@@ -224,52 +225,34 @@ bool ledger_cancel(struct ledger *l, uint64_t ticket)
     return p != NULL;
 }
 
-/* One caller that waits; lives on its stack. */
-struct waiter {
-    pthread_mutex_t lock;
-    pthread_cond_t done; /* with lock */
-    bool is_done;        /* under lock, as all below */
-    int r;
+/* ledger_write_wait()'s: where its answer goes. */
+struct wait {
+    struct waiter waiter;
     struct row *row;
-    struct err *err;
 };
 
 static void wake(void *arg, int r, struct row *row, const struct err *err)
 {
-    struct waiter *w = arg;
+    struct wait *w = arg;
 
-    pthread_mutex_lock(&w->lock);
-    w->r = r;
     w->row = row;
-    if (r < 0 && w->err)
-        *w->err = *err;
-    w->is_done = true;
-    /* Under the lock: the waiter's stack frame is gone once it is let go. */
-    pthread_cond_signal(&w->done);
-    pthread_mutex_unlock(&w->lock);
+    waiter_done(&w->waiter, r, err);
 }
 
 int ledger_write_wait(struct ledger *l, const struct write *w, struct row **out,
                       struct err *err)
 {
-    struct waiter wait = {
-        .lock = PTHREAD_MUTEX_INITIALIZER,
-        .done = PTHREAD_COND_INITIALIZER,
-        .err = err,
-    };
+    struct wait wait = {0};
 
+    waiter_init(&wait.waiter, err);
     int r = ledger_write(l, w, wake, &wait, NULL, err);
-    if (r < 0)
-        return r;
-    pthread_mutex_lock(&wait.lock);
-    while (!wait.is_done)
-        pthread_cond_wait(&wait.done, &wait.lock);
-    pthread_mutex_unlock(&wait.lock);
-    pthread_cond_destroy(&wait.done);
-    pthread_mutex_destroy(&wait.lock);
-    if (out && wait.r == 0)
-        *out = wait.row;
-    else
-        row_unref(wait.row);
-    return wait.r;
+    if (r >= 0) {
+        r = waiter_wait(&wait.waiter);
+        if (out && r == 0)
+            *out = wait.row;
+        else
+            row_unref(wait.row);
+    }
+    waiter_release(&wait.waiter);
+    return r;
 }

@@ -1,9 +1,9 @@
 #include "engine/remote.h"
 
 #include <assert.h>
-#include <pthread.h>
 
 #include "engine/base/alloc.h"
+#include "engine/base/waiter.h"
 
 void remote_draft_release(struct remote_draft *d)
 {
@@ -54,51 +54,32 @@ void remote_close(struct remote *r)
         r->ops->close(r);
 }
 
-/* One caller that waits; lives on its stack. */
-struct waiter {
-    pthread_mutex_t lock;
-    pthread_cond_t done; /* with lock */
-    bool is_done;        /* under lock, as all below */
-    int result;
+/* remote_run()'s: where its answer goes. */
+struct wait {
+    struct waiter waiter;
     struct remote_reply *reply;
-    struct err *err;
 };
 
 static void wake(void *arg, int r, struct remote_reply *reply,
                  const struct err *err)
 {
-    struct waiter *w = arg;
+    struct wait *w = arg;
 
-    pthread_mutex_lock(&w->lock);
-    w->result = r;
     if (r == 0) {
         *w->reply = *reply;
         *reply = (struct remote_reply){0};
-    } else if (w->err && err) {
-        *w->err = *err;
     }
-    w->is_done = true;
-    /* Under the lock: the waiter's stack frame is gone once it is let go. */
-    pthread_cond_signal(&w->done);
-    pthread_mutex_unlock(&w->lock);
+    waiter_done(&w->waiter, r, err);
 }
 
 int remote_run(struct remote *r, struct remote_request *req,
                struct remote_reply *reply, struct err *err)
 {
-    struct waiter w = {
-        .lock = PTHREAD_MUTEX_INITIALIZER,
-        .done = PTHREAD_COND_INITIALIZER,
-        .reply = reply,
-        .err = err,
-    };
+    struct wait w = {.reply = reply};
 
+    waiter_init(&w.waiter, err);
     remote_submit(r, req, wake, &w);
-    pthread_mutex_lock(&w.lock);
-    while (!w.is_done)
-        pthread_cond_wait(&w.done, &w.lock);
-    pthread_mutex_unlock(&w.lock);
-    pthread_mutex_destroy(&w.lock);
-    pthread_cond_destroy(&w.done);
-    return w.result;
+    int res = waiter_wait(&w.waiter);
+    waiter_release(&w.waiter);
+    return res;
 }

@@ -34,6 +34,7 @@
 #include "engine/base/log.h"
 #include "engine/base/map.h"
 #include "engine/base/str.h"
+#include "engine/base/waiter.h"
 #include "engine/discord/errand.h"
 #include "engine/discord/facts.h"
 #include "engine/discord/message.h"
@@ -683,33 +684,23 @@ uint64_t discord_submit(struct discord *d, const char *method, const char *path,
         0);
 }
 
-/* One caller that waits; lives on its stack. */
-struct waiter {
-    pthread_mutex_t lock;
-    pthread_cond_t done; /* with lock */
-    bool is_done;        /* under lock, as all below */
-    int result;
+/* discord_request_files()'s: where its answer goes. */
+struct wait {
+    struct waiter waiter;
     struct buf *out;
-    struct err *err;
 };
 
 static void finish_wait(void *arg, int r, struct remote_reply *reply,
                         const struct err *err)
 {
-    struct waiter *w = arg;
+    struct wait *w = arg;
 
-    pthread_mutex_lock(&w->lock);
-    w->result = r;
+    /* A refusal's body too: it may be looked at. */
     if (w->out) {
         buf_release(w->out);
         *w->out = buf_take(&reply->body);
     }
-    if (r < 0 && w->err)
-        *w->err = *err;
-    w->is_done = true;
-    /* Under the lock: the waiter's stack frame is gone once it is let go. */
-    pthread_cond_signal(&w->done);
-    pthread_mutex_unlock(&w->lock);
+    waiter_done(&w->waiter, r, err);
 }
 
 int discord_request_files(struct discord *d, const char *method,
@@ -718,29 +709,21 @@ int discord_request_files(struct discord *d, const char *method,
                           enum remote_priority priority, long *status,
                           struct buf *out, struct err *err)
 {
-    struct waiter w = {
-        .lock = PTHREAD_MUTEX_INITIALIZER,
-        .done = PTHREAD_COND_INITIALIZER,
-        .out = out,
-        .err = err,
-    };
+    struct wait w = {.out = out};
 
     if (status)
         *status = 0;
     if (n_files > TRANSFER_FILES_MAX)
         return err_set(err, -EINVAL, "%zu files; one message has at most %d",
                        n_files, TRANSFER_FILES_MAX);
+    waiter_init(&w.waiter, err);
     submit_errand(d,
                   errand_new_raw(method, path, json, files, n_files, priority,
                                  finish_wait, &w, status),
                   0);
-    pthread_mutex_lock(&w.lock);
-    while (!w.is_done)
-        pthread_cond_wait(&w.done, &w.lock);
-    pthread_mutex_unlock(&w.lock);
-    pthread_mutex_destroy(&w.lock);
-    pthread_cond_destroy(&w.done);
-    return w.result;
+    int r = waiter_wait(&w.waiter);
+    waiter_release(&w.waiter);
+    return r;
 }
 
 int discord_request(struct discord *d, const char *method, const char *path,
