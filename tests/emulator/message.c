@@ -46,6 +46,8 @@ static void message_event(struct emulator *e, const struct message *m,
 {
     const struct channel *ch = channel_find(e, m->channel_id);
     struct json_object *o = message_event_json(e, m);
+    if (m->nonce && strcmp(type, "MESSAGE_CREATE") == 0)
+        json_object_object_add(o, "nonce", json_object_get(m->nonce));
     event_dispatch(e, type, ch ? ch->guild_id : 0, m->channel_id, o);
     json_object_put(o);
 }

@@ -70,7 +70,8 @@ struct message {
     struct json_object *embeds;      /* an array, or NULL */
     struct json_object *link_embeds; /* made from URLs; shown behind embeds */
     struct json_object *components;  /* an array, or NULL */
-    struct json_object *nonce;       /* string or int, or NULL */
+    struct json_object *nonce;       /* string or int, or NULL; told when the
+                                      * message is made, and never after */
     bool enforce_nonce;
 
     int reference_type;                /* 0 reply and the like, 1 forward */

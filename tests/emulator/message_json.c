@@ -161,8 +161,6 @@ static struct json_object *build(struct emulator *e, const struct message *m,
     json_object_object_add(o, "mention_everyone",
                            json_object_new_boolean(m->mention_everyone));
     json_object_object_add(o, "tts", json_object_new_boolean(m->tts));
-    if (m->nonce)
-        json_object_object_add(o, "nonce", json_object_get(m->nonce));
     if (m->reaction_count)
         json_object_object_add(o, "reactions", reactions_json(e, m));
     if (m->ref_channel)

@@ -224,6 +224,14 @@ static bool compose(struct call *c, const struct channel *ch, struct message *m)
     return message_body_apply(c, body, m, &rules);
 }
 
+static void answer_made(struct call *c, const struct message *m)
+{
+    struct json_object *o = message_json(c->e, m);
+    if (m->nonce)
+        json_object_object_add(o, "nonce", json_object_get(m->nonce));
+    call_json(c, 200, o);
+}
+
 /* The message that this nonce made before: true: answered with it. */
 static bool known_nonce(struct call *c)
 {
@@ -238,7 +246,7 @@ static bool known_nonce(struct call *c)
         return false;
     const struct message *old = map_get(&c->e->messages, hash_u64(id), &id);
     if (old)
-        call_json(c, 200, message_json(c->e, old));
+        answer_made(c, old);
     else
         call_unknown(c, 10008, "Message");
     return true;
@@ -257,7 +265,7 @@ static void post_message(struct call *c)
         return;
     }
     message_insert(c->e, m);
-    call_json(c, 200, message_json(c->e, m));
+    answer_made(c, m);
 }
 
 /* --- edit and delete --- */

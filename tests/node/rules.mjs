@@ -108,5 +108,20 @@ export function ruleCases(emulator) {
         await refused(400, 50035, 'PATCH', `/channels/${outside.id}`, more);
     });
 
+    test('a nonce makes one message, and is told once', async () => {
+        const { id } = await channel('nonces');
+        const path = `/channels/${id}/messages`;
+        const body = { content: 'first', nonce: 'n-1', enforce_nonce: true };
+        const first = await made('POST', path, body);
+        assert.equal(first.nonce, 'n-1');
+        const again = await made('POST', path, { ...body, content: 'second' });
+        assert.deepEqual(again, first);
+        assert.ok(!('nonce' in await made('GET', `${path}/${first.id}`)));
+        await made('DELETE', `${path}/${first.id}`);
+        await refused(404, 10008, 'POST', path, body);
+        await emulator.post('/emulator/clock', { advance_ms: 6 * 60 * 1000 });
+        assert.notEqual((await made('POST', path, body)).id, first.id);
+    });
+
     return cases;
 }
