@@ -19,6 +19,7 @@ enum {
     GLOBAL_MS = 1000,
     INVALID_LIMIT = 10000,
     INVALID_MS = 600 * 1000,
+    BAN_MS = 24 * 3600 * 1000,
 };
 
 struct limits {
@@ -58,8 +59,8 @@ static int64_t use(struct emulator *e, const char *name, uint64_t key,
 bool limits_banned(struct call *c)
 {
     struct emulator *e = c->e;
-    int64_t wait = ratelimit_wait(e->limits->rl, "invalid", 0, INVALID_LIMIT,
-                                  INVALID_MS, emulator_now(e));
+    int64_t wait =
+        ratelimit_wait(e->limits->rl, "ban", 0, 1, BAN_MS, emulator_now(e));
     if (!wait || !e->options.limits)
         return false;
 
@@ -75,8 +76,15 @@ bool limits_banned(struct call *c)
 
 void limits_invalid(struct emulator *e)
 {
-    ratelimit_take(e->limits->rl, "invalid", 0, INVALID_LIMIT, INVALID_MS,
-                   emulator_now(e));
+    struct ratelimit *rl = e->limits->rl;
+    int64_t now = emulator_now(e);
+
+    ratelimit_take(rl, "invalid", 0, INVALID_LIMIT, INVALID_MS, now);
+    /* The ban outlasts the window that led to it, and does not grow while
+     * it lasts. */
+    if (ratelimit_wait(rl, "invalid", 0, INVALID_LIMIT, INVALID_MS, now) &&
+        !ratelimit_wait(rl, "ban", 0, 1, BAN_MS, now))
+        ratelimit_take(rl, "ban", 0, 1, BAN_MS, now);
 }
 
 bool limits_global(struct call *c)
