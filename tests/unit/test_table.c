@@ -612,7 +612,14 @@ static void read_only_writes_nothing(void **state)
     assert_false(table_writable(p.table));
     assert_text(p.table, "a", "{\"id\":\"a\",\"n\":2}");
     process_wait_settled(&p);
-    assert_int_equal(memstore_count_all(s), 0);
+    /* It may still be listing: the first connection is as good as a gap. */
+    static const enum remote_op changing[] = {
+        REMOTE_POST,         REMOTE_EDIT,           REMOTE_DELETE,
+        REMOTE_DELETE_MANY,  REMOTE_CHANNEL_CREATE, REMOTE_CHANNEL_DELETE,
+        REMOTE_THREAD_START,
+    };
+    for (size_t i = 0; i < sizeof(changing) / sizeof(changing[0]); i++)
+        assert_int_equal(memstore_count(s, changing[i]), 0);
     process_stop(&p);
 }
 
