@@ -139,7 +139,8 @@ int table_create(struct namespace *ns, const char *name, struct schema *schema,
 int table_rename(struct table *t, struct namespace *to, const char *name,
                  struct err *err);
 /* With its channel and all its history. if_empty: -ENOTEMPTY when rows are
- * there (opens the table to know). */
+ * there (opens the table to know); rows that would be written meanwhile fail
+ * with -EBUSY. */
 int table_drop(struct table *t, bool if_empty, struct err *err);
 struct table *table_ref(struct table *t);
 void table_unref(struct table *t);

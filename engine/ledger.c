@@ -189,6 +189,30 @@ void ledger_gone(struct ledger *l)
         ledger_deliver(l);
 }
 
+int ledger_freeze(struct ledger *l, struct err *err)
+{
+    int r = 0;
+
+    ledger_lock(l);
+    if (l->state != LEDGER_OPEN)
+        r = err_set(err, -ENOENT, "%s is gone", l->label);
+    else if (fold_count(l->fold) > 0)
+        r = err_set(err, -ENOTEMPTY, "it has %zu rows", fold_count(l->fold));
+    else if (l->queue.n > 0 || l->group)
+        r = err_set(err, -ENOTEMPTY, "rows are just being written");
+    else
+        l->frozen = true;
+    ledger_unlock(l);
+    return r;
+}
+
+void ledger_thaw(struct ledger *l)
+{
+    ledger_lock(l);
+    l->frozen = false;
+    ledger_unlock(l);
+}
+
 /* --- rows ------------------------------------------------------------------
  */
 

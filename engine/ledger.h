@@ -58,6 +58,12 @@ const struct core *ledger_core(const struct ledger *l);
  * does all that comes. */
 void ledger_gone(struct ledger *l);
 
+/* For one that is to be dropped if it is empty: -ENOTEMPTY where it has rows or
+ * some are being written; else it takes no more writes (-EBUSY) until it is
+ * gone or thawed. It must be open. */
+int ledger_freeze(struct ledger *l, struct err *err);
+void ledger_thaw(struct ledger *l);
+
 /* As table_open(). */
 bool ledger_is_open(struct ledger *l);
 int ledger_open(struct ledger *l, table_opened *done, void *arg);

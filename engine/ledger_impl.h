@@ -125,6 +125,7 @@ struct ledger {
     /* under lock, all below */
     char *label;
     enum ledger_state state;
+    bool frozen;       /* takes no more writes */
     struct fold *fold; /* NULL unless opening or open */
     int64_t mtime_ms;
     struct map bigs, keepers, damage;

@@ -196,6 +196,8 @@ int ledger_write(struct ledger *l, const struct write *w, write_done *done,
             : l->state == LEDGER_OPEN
                 ? err_set(err, -ESHUTDOWN, "being closed")
                 : err_set(err, -EINVAL, "%s is not open", l->label);
+    } else if (l->frozen) {
+        r = err_set(err, -EBUSY, "%s is just being dropped", l->label);
     } else {
         p->ticket = ++l->last_ticket;
         if (ticket)

@@ -304,21 +304,6 @@ void table_entry_write(enum write_kind kind, const struct buf *key,
 /* --- dropping --------------------------------------------------------------
  */
 
-static int check_empty(struct table *t, struct err *err)
-{
-    struct ledger_stats stats;
-
-    int r = ledger_open_wait(t->ledger, err);
-    if (r < 0)
-        return r;
-    ledger_stats(t->ledger, &stats);
-    if (stats.rows > 0)
-        return err_set(err, -ENOTEMPTY, "it has %zu rows", stats.rows);
-    if (stats.queued > 0 || stats.committing)
-        return err_set(err, -ENOTEMPTY, "rows are just being written");
-    return 0;
-}
-
 static int drop(struct table *t, struct namespace *ns, struct err *err)
 {
     AUTO_BUF struct buf key = BUF_INIT;
@@ -348,12 +333,18 @@ int table_drop(struct table *t, bool if_empty, struct err *err)
     if (r < 0)
         return r;
     if (if_empty)
-        r = check_empty(t, err);
+        r = ledger_open_wait(t->ledger, err);
+    if (r < 0)
+        return err_wrap(err, r, "drop '%s'", name);
+    database_enter(ns->db);
+    /* What would be written from here on would be lost with it. */
+    if (if_empty)
+        r = ledger_freeze(t->ledger, err);
     if (r == 0) {
-        database_enter(ns->db);
         r = drop(t, table_namespace(t), err);
-        database_leave(ns->db);
+        ledger_thaw(t->ledger);
     }
+    database_leave(ns->db);
     return r < 0 ? err_wrap(err, r, "drop '%s'", name) : 0;
 }
 

@@ -579,6 +579,59 @@ static void a_gap_is_filled(void **state)
     process_stop(&b);
 }
 
+static void *drop_if_empty(void *arg)
+{
+    struct table *t = arg;
+    struct err err = ERR_INIT;
+
+    return table_drop(t, true, &err) == 0 ? t : NULL;
+}
+
+/* What is answered with success while a table is dropped for being empty would
+ * be lost with it. */
+static void an_empty_table_takes_no_rows_while_it_is_dropped(void **state)
+{
+    struct memstore *s = *state;
+    struct process a;
+    struct writes w;
+    pthread_t thread;
+    void *dropped;
+
+    process_start(&a, s);
+    writes_init(&w);
+    memstore_hold(s, REMOTE_POST, true);
+    pthread_create(&thread, NULL, drop_if_empty, a.table);
+    memstore_wait_held(s, REMOTE_POST, 1); /* the entry's end */
+    struct err err = ERR_INIT;
+    struct write row = {.kind = WRITE_PUT,
+                        .key = "k",
+                        .key_len = 1,
+                        .text = "{}",
+                        .text_len = 2};
+    assert_int_equal(table_write(a.table, &row, NULL, NULL, NULL, &err),
+                     -EBUSY);
+    memstore_hold(s, REMOTE_POST, false);
+    pthread_join(thread, &dropped);
+    assert_non_null(dropped);
+    process_stop(&a);
+}
+
+/* Where the drop fails it takes rows again. */
+static void a_table_that_was_not_dropped_takes_rows(void **state)
+{
+    struct memstore *s = *state;
+    struct process a;
+    struct err err = ERR_INIT;
+
+    process_start(&a, s);
+    memstore_fail(s, REMOTE_POST, 1, -EACCES, false);
+    assert_int_equal(table_drop(a.table, true, &err), -EACCES);
+    assert_int_equal(put(a.table, "k", "{}"), 0);
+    assert_int_equal(table_drop(a.table, true, &err), -ENOTEMPTY);
+    assert_int_equal(put(a.table, "l", "{}"), 0);
+    process_stop(&a);
+}
+
 /* A table that is dropped under waiting writes answers them. */
 static void writes_to_a_dropped_table_fail(void **state)
 {
@@ -620,6 +673,8 @@ int main(void)
         CASE(changes_arrive_at_the_other),
         CASE(a_batch_arrives_at_the_other),
         CASE(a_gap_is_filled),
+        CASE(an_empty_table_takes_no_rows_while_it_is_dropped),
+        CASE(a_table_that_was_not_dropped_takes_rows),
         CASE(writes_to_a_dropped_table_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
