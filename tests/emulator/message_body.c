@@ -184,6 +184,11 @@ static void read_allowed(struct plan *p, struct json_object *body,
 
 /* --- files --- */
 
+static const char *slot_name(const struct slot *s)
+{
+    return s->filename && *s->filename ? s->filename : s->file->filename;
+}
+
 static bool slot_used(const struct plan *p, const struct http_part *file)
 {
     for (size_t i = 0; i < p->slot_count; i++)
@@ -282,6 +287,52 @@ static bool read_files(struct plan *p, struct call *c, struct json_object *body,
     return true;
 }
 
+static bool has_file_named(const struct plan *p, const struct message *m,
+                           const char *name)
+{
+    for (size_t i = 0; !p->files_given && i < m->attachment_count; i++)
+        if (strcmp(m->attachments[i].filename, name) == 0)
+            return true;
+    for (size_t i = 0; i < p->slot_count; i++) {
+        const struct slot *s = &p->slots[i];
+        AUTO_STR char *own = s->kept ? xstrdup(s->kept->filename)
+                                     : file_name_normalize(slot_name(s));
+        if (strcmp(own, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A component that shows a file does so by the name the file has here, which
+ * need not be the one it was sent with. */
+static void check_file_links(struct plan *p, const struct message *m,
+                             struct json_object *o, const char *at)
+{
+    char path[FORM_PATH_SIZE];
+
+    if (json_object_is_type(o, json_type_array)) {
+        for (size_t i = 0; i < json_object_array_length(o); i++)
+            check_file_links(p, m, json_object_array_get_idx(o, i),
+                             form_index(path, at, i));
+        return;
+    }
+    if (!json_object_is_type(o, json_type_object))
+        return;
+    json_object_object_foreach(o, key, v)
+    {
+        const char *url =
+            strcmp(key, "url") == 0 ? json_object_get_string(v) : NULL;
+        form_path(path, at, key);
+        if (!url)
+            check_file_links(p, m, v, path);
+        else if (str_starts(url, "attachment://") &&
+                 !has_file_named(p, m, url + strlen("attachment://")))
+            form_error(&p->f, path,
+                       "UNFURLED_MEDIA_ITEM_REFERENCED_ATTACHMENT_NOT_FOUND",
+                       "The referenced attachment was not found");
+    }
+}
+
 /* What a browser would be told, by the name, where the client did not say. */
 static const char *guess_type(const char *name)
 {
@@ -323,8 +374,7 @@ static void apply_files(struct plan *p, struct call *c, struct message *m)
             next[i] = m->attachments[k];
             m->attachments[k].id = 0; /* moved */
         } else {
-            const char *name =
-                s->filename && *s->filename ? s->filename : s->file->filename;
+            const char *name = slot_name(s);
             const char *type = s->file->content_type;
             next[i] = attachment_new(e, ch, name,
                                      type && *type ? type : guess_type(name),
@@ -389,6 +439,9 @@ static bool is_empty(const struct plan *p, const struct message *m)
     struct json_object *e = p->embeds_given ? p->embeds : m->embeds;
     struct json_object *k = p->components_given ? p->components : m->components;
     size_t files = p->files_given ? p->slot_count : m->attachment_count;
+    /* There, files show only where a component shows them. */
+    if (p->flags & MESSAGE_COMPONENTS_V2)
+        files = 0;
     return !content && !files && !(e && json_object_array_length(e)) &&
            !(k && json_object_array_length(k)) && !m->reference_type;
 }
@@ -411,6 +464,10 @@ static bool checked(struct plan *p, struct call *c, struct json_object *body,
     read_allowed(p, body, rules);
     if (!read_files(p, c, body, m, rules))
         return false;
+
+    if (p->components_given)
+        check_file_links(p, m, p->components,
+                         form_path(path, rules->at, "components"));
 
     bool v2 = p->flags & MESSAGE_COMPONENTS_V2;
     const char *content = p->content ? p->content : m->content;

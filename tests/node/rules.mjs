@@ -123,5 +123,23 @@ export function ruleCases(emulator) {
         assert.notEqual((await made('POST', path, body)).id, first.id);
     });
 
+    test('a message of components shows its files in them', async () => {
+        const { id } = await channel('components');
+        const form = (components, content) => {
+            const f = new FormData();
+            f.set('payload_json', JSON.stringify({ flags: 1 << 15, components, content }));
+            f.set('files[0]', new Blob(['a']), 'the row.bin');
+            return f;
+        };
+        const shows = (name, content) => form([{ type: 13, file: { url: `attachment://${name}` } }], content);
+        const path = `/channels/${id}/messages`;
+        await refused(400, 50006, 'POST', path, form([]));
+        const said = await refused(400, 50035, 'POST', path, shows('the row.bin'));
+        assert.equal(said.errors.components[0].file.url._errors[0].code,
+            'UNFURLED_MEDIA_ITEM_REFERENCED_ATTACHMENT_NOT_FOUND');
+        const named = await refused(400, 50035, 'POST', path, shows('the_row.bin', 'has no place'));
+        assert.deepEqual(Object.keys(named.errors), ['content']);
+    });
+
     return cases;
 }
