@@ -91,6 +91,14 @@ static void batch_request(struct ledger *l, int place, uint64_t message,
     };
 }
 
+/* What one message changed is news before the lock is let go: who changes the
+ * same rows next tells of it behind this. out NULL: nobody wants to know. */
+static void tell_locked(struct ledger *l, struct changes *out)
+{
+    if (out)
+        ledger_tell_locked(l, out);
+}
+
 /* The file of a batch is here: its records, or the damage. */
 static void take_batch(struct ledger *l, int place,
                        const struct remote_message *m,
@@ -106,6 +114,7 @@ static void take_batch(struct ledger *l, int place,
         ledger_note_damage_locked(l, m->id, err_text(&err, r));
     else if (l->fold)
         ledger_apply_locked(l, place, m, &rs, false, NULL, NULL, out);
+    tell_locked(l, out);
     ledger_unlock(l);
     records_release(&rs);
 }
@@ -210,6 +219,7 @@ static int load_message(struct loading *ld, int place,
             ledger_note_damage_locked(l, m->id, err_text(&why, r));
         else if (r == 0 && l->fold)
             ledger_apply_locked(l, place, m, &rs, false, NULL, NULL, ld->out);
+        tell_locked(l, ld->out);
         ledger_unlock(l);
     }
     records_release(&rs);
@@ -230,6 +240,8 @@ static int load_page(struct loading *ld, int place,
         res = r;
         *err = e;
     }
+    if (ld->out)
+        ledger_deliver(ld->l);
     return res;
 }
 
@@ -468,7 +480,6 @@ static void relist_run(void *arg)
             else if (at[i] > l->seen[i])
                 l->seen[i] = at[i];
         }
-        ledger_tell_locked(l, &changes);
         if (r < 0) {
             l->gap = true;
             break;
@@ -546,11 +557,11 @@ static void late_batch_answered(void *arg, int r, struct remote_reply *reply,
                   b);
         return;
     }
-    ledger_lock(l);
-    if (r < 0)
+    if (r < 0) {
+        ledger_lock(l);
         ledger_note_damage_locked(l, b->message.id, err_text(err, r));
-    ledger_tell_locked(l, &changes);
-    ledger_unlock(l);
+        ledger_unlock(l);
+    }
     ledger_deliver(l);
     settle_go(l);
     late_batch_free(b);
