@@ -551,16 +551,22 @@ static void late_batch_answered(void *arg, int r, struct remote_reply *reply,
 
     if (r == 0) {
         take_batch(l, b->place, &b->message, &b->head, &reply->body, &changes);
-    } else if (r != -ENOENT && ++b->tries < RETRIES &&
-               !atomic_load(&l->core->closing)) {
+    } else if (r == -ENOENT || b->tries == RETRIES) {
+        struct err why = *err;
+        err_wrap(&why, r, "the batch in message %llu",
+                 (unsigned long long)b->message.id);
+        ledger_lock(l);
+        ledger_note_damage_locked(l, b->message.id, err_text(&why, r));
+        ledger_unlock(l);
+    }
+    /* Without its rows this process would be wrong until it ends: it goes on
+     * asking. */
+    if (r < 0 && r != -ENOENT) {
+        if (b->tries < RETRIES)
+            b->tries++;
         job_after(l->core->pool, l->core->retry_ms << b->tries, late_batch_ask,
                   b);
         return;
-    }
-    if (r < 0) {
-        ledger_lock(l);
-        ledger_note_damage_locked(l, b->message.id, err_text(err, r));
-        ledger_unlock(l);
     }
     ledger_deliver(l);
     settle_go(l);
@@ -572,7 +578,7 @@ static void late_batch_ask(void *arg)
     struct late_batch *b = arg;
     struct remote_request req;
 
-    if (atomic_load(&b->l->core->closing)) {
+    if (atomic_load(&b->l->core->closing) || ledger_is_gone(b->l)) {
         late_batch_free(b);
         return;
     }

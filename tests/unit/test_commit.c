@@ -556,6 +556,34 @@ static void a_batch_arrives_at_the_other(void **state)
     process_stop(&b);
 }
 
+/* However long its file cannot be fetched. */
+static void a_batch_is_asked_for_until_it_comes(void **state)
+{
+    struct memstore *s = *state;
+    struct process a, b;
+    struct writes w;
+    struct buf status = BUF_INIT;
+    char key[16];
+
+    process_start(&a, s);
+    process_start(&b, s);
+    memstore_fail(s, REMOTE_DOWNLOAD, 7, -ETIMEDOUT, false);
+    writes_init(&w);
+    memstore_hold(s, REMOTE_POST, true);
+    for (int i = 0; i < 50; i++) {
+        snprintf(key, sizeof(key), "k%d", i);
+        writes_put(&w, a.table, key, "{\"some\":\"text that takes room\"}");
+    }
+    memstore_hold(s, REMOTE_POST, false);
+    writes_wait(&w);
+    process_wait_changes(&b, 50);
+    table_status(b.table, &status);
+    assert_non_null(strstr(status.data, "\"damaged\":0"));
+    buf_release(&status);
+    process_stop(&a);
+    process_stop(&b);
+}
+
 /* After events were lost what happened meanwhile is read again. */
 static void a_gap_is_filled(void **state)
 {
@@ -707,6 +735,7 @@ int main(void)
         CASE(who_comes_second_is_told),
         CASE(changes_arrive_at_the_other),
         CASE(a_batch_arrives_at_the_other),
+        CASE(a_batch_is_asked_for_until_it_comes),
         CASE(a_gap_is_filled),
         CASE(changes_behind_a_gap_are_told_in_order),
         CASE(an_empty_table_takes_no_rows_while_it_is_dropped),
