@@ -22,6 +22,7 @@ enum {
     EMBEDS_MAX = 10,
     FILES_MAX = 10,
     FILE_BYTES_MAX = 10 * 1024 * 1024,
+    FILE_NAME_MAX = 1024,
 };
 
 /* One attachment the message will have: kept, or of a file. */
@@ -228,7 +229,7 @@ static void read_slot(struct plan *p, struct call *c, struct json_object *o,
                    "Attachment not found.");
         return;
     }
-    field_string(&p->f, o, at, "filename", 0, 1024, &s.filename);
+    field_string(&p->f, o, at, "filename", 0, FILE_NAME_MAX, &s.filename);
     field_string(&p->f, o, at, "title", 0, 1024, &s.title);
     field_string(&p->f, o, at, "description", 0, 1024, &s.description);
     s.spoiler_given =
@@ -256,6 +257,9 @@ static bool read_files(struct plan *p, struct call *c, struct json_object *body,
             call_error(c, 413, 40005, "Request entity too large");
             return false;
         }
+        if (strlen(r->parts[i].filename) > FILE_NAME_MAX)
+            form_error(&p->f, r->parts[i].name, "BASE_TYPE_MAX_LENGTH",
+                       "Must be %d or fewer in length.", FILE_NAME_MAX);
         for (size_t k = 0; k < i; k++)
             if (strcmp(r->parts[k].name, r->parts[i].name) == 0)
                 form_error(&p->f, r->parts[i].name, "BASE_TYPE_DUPLICATE",

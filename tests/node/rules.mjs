@@ -141,5 +141,21 @@ export function ruleCases(emulator) {
         assert.deepEqual(Object.keys(named.errors), ['content']);
     });
 
+    test("a file's name has its length, however it is given", async () => {
+        const { id } = await channel('file-names');
+        const named = (name, n) => {
+            const f = new FormData();
+            if (n)
+                f.set('payload_json', JSON.stringify({ attachments: [{ id: 0, filename: 'x'.repeat(n) }] }));
+            f.set('files[0]', new Blob(['a']), name);
+            return f;
+        };
+        const path = `/channels/${id}/messages`;
+        await refused(400, 50035, 'POST', path, named('x'.repeat(1025)));
+        await refused(400, 50035, 'POST', path, named('x', 1025));
+        const [file] = (await made('POST', path, named('x'.repeat(1024)))).attachments;
+        assert.equal(await (await fetch(file.url)).text(), 'a');
+    });
+
     return cases;
 }
