@@ -298,6 +298,65 @@ static void select_menu(struct walk *w, struct json_object *o, const char *at,
     }
 }
 
+/* Of components v2: which types stand where. */
+static bool newer_fits(int64_t type, int within)
+{
+    switch (type) {
+    case 1:
+    case 9:
+    case 12:
+    case 13:
+    case 14:
+        return within == 0 || within == 17;
+    case 10:
+        return within == 0 || within == 17 || within == 9;
+    case 17:
+        return within == 0;
+    default:
+        return false;
+    }
+}
+
+/* {"url":…} under key: what a file or a picture is shown by. */
+static void media(struct walk *w, struct json_object *o, const char *at,
+                  const char *key)
+{
+    struct json_object *sub = NULL;
+    const char *s;
+    char path[FORM_PATH_SIZE], leaf[FORM_PATH_SIZE];
+
+    form_path(path, at, key);
+    enum field got = field_object(w->f, o, at, key, &sub);
+    if (got == FIELD_BAD)
+        return;
+    if (got != FIELD_OK)
+        form_error(w->f, path, "BASE_TYPE_REQUIRED", "This field is required");
+    else if ((got = field_string(w->f, sub, path, "url", 1, 2048, &s)) ==
+                 FIELD_ABSENT ||
+             got == FIELD_NULL)
+        form_error(w->f, form_path(leaf, path, "url"), "BASE_TYPE_REQUIRED",
+                   "This field is required");
+}
+
+static void gallery(struct walk *w, struct json_object *o, const char *at)
+{
+    struct json_object *list;
+    char path[FORM_PATH_SIZE], each[FORM_PATH_SIZE];
+
+    form_path(path, at, "items");
+    enum field got = field_array(w->f, o, at, "items", 10, &list);
+    if (got == FIELD_BAD)
+        return;
+    if (got != FIELD_OK || !json_object_array_length(list)) {
+        form_error(w->f, path, "BASE_TYPE_BAD_LENGTH",
+                   "Must be between 1 and 10 in length.");
+        return;
+    }
+    for (size_t i = 0; i < json_object_array_length(list); i++)
+        media(w, json_object_array_get_idx(list, i), form_index(each, path, i),
+              "media");
+}
+
 /* within: the type of what holds it, 0 at the top. */
 static void component(struct walk *w, struct json_object *o, const char *at,
                       int within)
@@ -323,13 +382,14 @@ static void component(struct walk *w, struct json_object *o, const char *at,
     bool classic =
         (within == 0 && type == 1) ||
         (within == 1 && (type == 2 || type == 3 || (type >= 5 && type <= 8)));
-    bool newer = within == 0 || within == 17 || (within == 9 && type == 10);
-    if (!classic && (!w->v2 || !newer)) {
+    if (!classic && (!w->v2 || !newer_fits(type, within))) {
         form_error(w->f, form_path(path, at, "type"), "UNION_TYPE_CHOICES",
                    "Value of field \"type\" must be one of %s.",
-                   within == 1 ? "(2, 3, 5, 6, 7, 8)"
-                   : w->v2     ? "(1, 9, 10, 12, 13, 14, 17)"
-                               : "(1,)");
+                   within == 1    ? "(2, 3, 5, 6, 7, 8)"
+                   : within == 9  ? "(10,)"
+                   : within == 17 ? "(1, 9, 10, 12, 13, 14)"
+                   : w->v2        ? "(1, 9, 10, 12, 13, 14, 17)"
+                                  : "(1,)");
         return;
     }
     switch (type) {
@@ -358,7 +418,10 @@ static void component(struct walk *w, struct json_object *o, const char *at,
                        "BASE_TYPE_REQUIRED", "This field is required");
         break;
     case 12:
-        field_array(w->f, o, at, "items", 10, &sub);
+        gallery(w, o, at);
+        break;
+    case 13:
+        media(w, o, at, "file");
         break;
     case 17:
         children(w, o, at, COMPONENTS_MAX, 17);

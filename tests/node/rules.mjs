@@ -133,6 +133,8 @@ export function ruleCases(emulator) {
         };
         const shows = (name, content) => form([{ type: 13, file: { url: `attachment://${name}` } }], content);
         const path = `/channels/${id}/messages`;
+        for (const odd of [{ type: null }, { type: 2 }, { type: 11 }, { type: 99 }, { type: 12, items: [] }, { type: 13 }])
+            await refused(400, 50035, 'POST', path, form([odd]));
         await refused(400, 50006, 'POST', path, form([]));
         const said = await refused(400, 50035, 'POST', path, shows('the row.bin'));
         assert.equal(said.errors.components[0].file.url._errors[0].code,
