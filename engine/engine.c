@@ -139,7 +139,7 @@ int engine_open(const struct engine_options *o, struct engine **out,
 /* --- closing ---------------------------------------------------------------
  */
 
-/* Every table's ledger, referenced. */
+/* Every ledger once, though a table's has two routes; referenced. */
 static struct ledger **all_ledgers(struct engine *e, size_t *n)
 {
     struct route *r;
@@ -149,7 +149,8 @@ static struct ledger **all_ledgers(struct engine *e, size_t *n)
     struct ledger **list = xcalloc(e->routes.count, sizeof(struct ledger *));
     *n = 0;
     while ((r = map_next(&e->routes, &at)))
-        list[(*n)++] = ledger_ref(r->ledger);
+        if (r->channel == ledger_id(r->ledger))
+            list[(*n)++] = ledger_ref(r->ledger);
     engine_unlock(e);
     return list;
 }

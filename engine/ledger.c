@@ -148,6 +148,11 @@ void ledger_set_max_file(struct ledger *l, uint64_t max_file)
     atomic_store(&l->max_file, max_file);
 }
 
+uint64_t ledger_id(const struct ledger *l)
+{
+    return l->channel;
+}
+
 const struct core *ledger_core(const struct ledger *l)
 {
     return l->core;

@@ -53,6 +53,7 @@ void ledger_unref(struct ledger *l);
 void ledger_set_label(struct ledger *l, const char *label);
 void ledger_set_max_file(struct ledger *l, uint64_t max_file);
 const struct core *ledger_core(const struct ledger *l);
+uint64_t ledger_id(const struct ledger *l); /* its channel's */
 
 /* Its channel is gone or about to be: what waits fails with -ENOENT, and so
  * does all that comes. */

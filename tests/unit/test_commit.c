@@ -608,6 +608,30 @@ static void a_gap_is_filled(void **state)
     process_stop(&b);
 }
 
+/* And read once: a page for the catalog, and two for the table. */
+static void a_gap_is_listed_once(void **state)
+{
+    enum { GAPS = 20, FOR_EACH = 3 };
+    struct memstore *s = *state;
+    struct process p;
+
+    process_start(&p, s);
+    memstore_quiet(s);
+    memstore_reset_counts(s);
+    for (int i = 0; i < GAPS; i++) {
+        memstore_hold(s, REMOTE_LIST, true);
+        memstore_lose_events(p.remote, true);
+        memstore_lose_events(p.remote, false);
+        memstore_wait_held(s, REMOTE_LIST, FOR_EACH);
+        memstore_hold(s, REMOTE_LIST, false);
+        memstore_quiet(s);
+    }
+    /* The first connection's may be among them. */
+    assert_in_range(memstore_count(s, REMOTE_LIST), GAPS * FOR_EACH,
+                    (GAPS + 2) * FOR_EACH);
+    process_stop(&p);
+}
+
 /* What is read again is told in its place among all that happens. */
 static void changes_behind_a_gap_are_told_in_order(void **state)
 {
@@ -737,6 +761,7 @@ int main(void)
         CASE(a_batch_arrives_at_the_other),
         CASE(a_batch_is_asked_for_until_it_comes),
         CASE(a_gap_is_filled),
+        CASE(a_gap_is_listed_once),
         CASE(changes_behind_a_gap_are_told_in_order),
         CASE(an_empty_table_takes_no_rows_while_it_is_dropped),
         CASE(a_table_that_was_not_dropped_takes_rows),
