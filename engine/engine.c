@@ -505,15 +505,19 @@ void engine_status(struct engine *e, struct buf *out)
     size_t writes = e->core.writes, requests = e->core.requests;
     size_t unsettled = e->core.unsettled;
     pthread_mutex_unlock(&e->core.lock);
+    size_t jobs;
+    uint64_t begun;
+    job_pool_count(e->core.pool, &jobs, &begun);
     engine_lock(e);
     int64_t since = e->connected_ms;
     engine_unlock(e);
 
     buf_printf(out,
                "{\"writes_waiting\":%zu,\"requests_under_way\":%zu,"
+               "\"jobs_under_way\":%zu,\"jobs_begun\":%llu,"
                "\"row_messages_behind\":%zu,\"text_cache_bytes\":%llu,"
                "\"connected_since_ms\":%lld,\"read_only\":%s,\"databases\":[",
-               writes, requests, unsettled,
+               writes, requests, jobs, (unsigned long long)begun, unsettled,
                (unsigned long long)text_cache_bytes(e->core.texts),
                (long long)since, e->core.read_only ? "true" : "false");
     for (size_t i = 0; i < e->n_dbs; i++) {

@@ -28,6 +28,8 @@ struct job_pool {
     struct job *timers;        /* by due_ms */
     pthread_t *threads;
     int started, sleeping;
+    size_t under_way; /* may run, or are running */
+    uint64_t begun;
     bool ending;
 };
 
@@ -58,6 +60,7 @@ static void move_due_locked(struct job_pool *p)
         j->next = NULL;
         *p->last = j;
         p->last = &j->next;
+        p->under_way++;
     }
 }
 
@@ -110,10 +113,12 @@ static void *run(void *arg)
          * to the time. Of several signals one sleeper may have had all. */
         if (p->first || p->timers)
             wake_locked(p);
+        p->begun++;
         pthread_mutex_unlock(&p->lock);
         j->fn(j->arg);
         free(j);
         pthread_mutex_lock(&p->lock);
+        p->under_way--;
     }
     pthread_mutex_unlock(&p->lock);
     return NULL;
@@ -128,6 +133,7 @@ void job_run(struct job_pool *p, void (*fn)(void *arg), void *arg)
     pthread_mutex_lock(&p->lock);
     *p->last = j;
     p->last = &j->next;
+    p->under_way++;
     wake_locked(p);
     pthread_mutex_unlock(&p->lock);
 }
@@ -149,6 +155,14 @@ void job_after(struct job_pool *p, int64_t delay_ms, void (*fn)(void *arg),
     /* A sleeper looks at the clock anew if this is the first to come due. */
     if (p->timers == j || p->ending)
         wake_locked(p);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void job_pool_count(struct job_pool *p, size_t *under_way, uint64_t *begun)
+{
+    pthread_mutex_lock(&p->lock);
+    *under_way = p->under_way;
+    *begun = p->begun;
     pthread_mutex_unlock(&p->lock);
 }
 

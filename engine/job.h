@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct job_pool;
@@ -22,6 +23,10 @@ void job_run(struct job_pool *p, void (*fn)(void *arg), void *arg);
  * whether there is still something to do. */
 void job_after(struct job_pool *p, int64_t delay_ms, void (*fn)(void *arg),
                void *arg);
+
+/* How many may run or are running (timers that are not due do not count), and
+ * how many have been begun since the start. */
+void job_pool_count(struct job_pool *p, size_t *under_way, uint64_t *begun);
 
 /* Runs all that waits, timers included without their delay, and what they add;
  * ends the threads. Every fn has been called exactly once then. NULL is fine.

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,11 +94,47 @@ void process_open_table(struct process *p)
     must(table_open_wait(p->table, &err), &err);
 }
 
+static long long status_number(const char *status, const char *name)
+{
+    const char *at = strstr(status, name);
+
+    assert(at);
+    return strtoll(at + strlen(name), NULL, 10);
+}
+
+/* Has it nothing under way? Gives how many jobs it had begun. */
+static bool is_idle(struct process *p, long long *begun)
+{
+    struct buf b = BUF_INIT;
+
+    engine_status(p->engine, &b);
+    *begun = status_number(b.data, "\"jobs_begun\":");
+    bool idle = status_number(b.data, "\"jobs_under_way\":") == 0 &&
+                status_number(b.data, "\"requests_under_way\":") == 0;
+    buf_release(&b);
+    return idle;
+}
+
+/* Once connected it lists again what it knows: one thing after another, by
+ * jobs and requests. */
+static void wait_idle(struct process *p)
+{
+    long long before, after;
+
+    do {
+        while (!is_idle(p, &before)) {
+            memstore_quiet(p->store);
+            sched_yield();
+        }
+        memstore_quiet(p->store);
+    } while (!is_idle(p, &after) || after != before);
+}
+
 void process_start(struct process *p, struct memstore *s)
 {
     process_start_bare(p, s, false, 0);
     process_open_table(p);
-    memstore_quiet(s);
+    wait_idle(p);
     pthread_mutex_lock(&p->lock);
     p->row_changes = p->table_changes = p->namespace_changes = 0;
     pthread_mutex_unlock(&p->lock);
