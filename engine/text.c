@@ -199,6 +199,9 @@ static void downloaded(void *arg, int r, struct remote_reply *reply,
 
     if (r < 0) {
         e = *err;
+        /* Not the row: a caller must not take it for that. */
+        if (r == -ENOENT)
+            r = -EIO;
         err_wrap(&e, r, "the text of '%.*s' (attachment of message %llu)",
                  (int)d->record.key_len, d->record.key,
                  (unsigned long long)d->record.holder);

@@ -265,6 +265,30 @@ static void a_big_update_keeps_the_small_version(void **state)
     free(text);
 }
 
+/* A row whose text is gone is there, and cannot be read. */
+static void a_text_that_was_deleted_is_an_error(void **state)
+{
+    struct memstore *s = *state;
+    struct process p;
+    struct err err = ERR_INIT;
+    struct text *text = NULL;
+    char *big = big_text('x', 200000);
+
+    process_start(&p, s);
+    assert_int_equal(put(p.table, "a", big), 0);
+    process_stop(&p);
+    process_start(&p, s);
+    memstore_hold_events(p.remote, true);
+    struct row *row = row_find(p.table, "a", 1);
+    memstore_delete_as(s, table_id(p.table), home_of(p.table, "a"));
+    assert_int_equal(row_load_text_wait(p.table, row, &text, &err), -EIO);
+    assert_non_null(strstr(err.text, "'a'"));
+    row_unref(row);
+    memstore_hold_events(p.remote, false);
+    process_stop(&p);
+    free(big);
+}
+
 static void what_is_too_large_is_refused_with_the_number(void **state)
 {
     struct memstore *s = *state;
@@ -635,6 +659,7 @@ int main(void)
         CASE(readers_share_a_download),
         CASE(a_big_row_moves_after_a_restart),
         CASE(a_big_update_keeps_the_small_version),
+        CASE(a_text_that_was_deleted_is_an_error),
         CASE(what_is_too_large_is_refused_with_the_number),
         CASE(opening_costs_a_request_for_each_hundred),
         CASE(openers_share_an_opening),
