@@ -72,6 +72,21 @@ static void replace_value(struct buf *text, const struct json_member *m,
     buf_add(text, tail.data, tail.len);
 }
 
+/* As json_find(), for a name that may have a NUL in it. */
+static bool find_member(const struct buf *text, const struct buf *name,
+                        struct json_member *out)
+{
+    struct json_member m;
+
+    for (size_t at = 0; json_next(text->data, text->len, &at, &m);) {
+        if (!json_name_is(&m, name->data ? name->data : "", name->len))
+            continue;
+        *out = m;
+        return true;
+    }
+    return false;
+}
+
 static void merge(const char *text, size_t len, const char *patch,
                   size_t patch_len, struct buf *out)
 {
@@ -85,8 +100,7 @@ static void merge(const char *text, size_t len, const char *patch,
         struct json_member have;
 
         json_unescape(p.name, p.name_len, &name);
-        bool there = json_find(result.data, result.len,
-                               name.data ? name.data : "", &have);
+        bool there = find_member(&result, &name, &have);
         if (p.type == JSON_NULL) {
             if (there)
                 remove_member(&result, &have);

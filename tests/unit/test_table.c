@@ -540,6 +540,8 @@ static void a_patch_merges(void **state)
          "{\"id\":\"a\",\"o\":{\"x\":1,\"y\":{\"w\":2}}}"},
         {"{\"id\":\"a\"}", "{\"o\":{\"x\":null,\"y\":1}}",
          "{\"id\":\"a\",\"o\":{\"y\":1}}"},
+        {"{\"id\":\"a\",\"o\":{\"n\":1}}", "{\"o\":{\"n\\u0000x\":2}}",
+         "{\"id\":\"a\",\"o\":{\"n\":1,\"n\\u0000x\":2}}"},
     };
     struct memstore *s = *state;
     struct process p;
