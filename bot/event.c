@@ -13,7 +13,7 @@ struct guild {
     char *name;
     bool awaited; /* this session has not brought it yet */
     bool listed;  /* by this session's READY, or come since */
-    bool away;    /* an outage of Discord's */
+    bool away;    /* an outage of Discord's, or it did not come in time */
 };
 
 struct events {
@@ -223,9 +223,12 @@ static void take_guild(struct events *ev, uint64_t id, struct json_object *o,
     bool was_away = g->away;
     g->away = false;
     g->awaited = false;
-    /* During the outage events may have been lost. */
+    /* Events may have been lost meanwhile. A session that is being resumed
+     * says so with its CONNECTED. */
     if (was_away && ev->connected)
         say(ev, REMOTE_EVENT_GAP);
+    else if (was_away)
+        ev->gap = true;
     events_connected(ev, false);
 }
 
@@ -310,8 +313,15 @@ size_t events_awaited(const struct events *ev)
 
 void events_connected(struct events *ev, bool force)
 {
+    size_t at = 0;
+    struct guild *g;
+
     if (!ev->starting || (!force && events_awaited(ev) > 0))
         return;
+    while ((g = map_next(&ev->guilds, &at)) != NULL) {
+        g->away = g->away || g->awaited;
+        g->awaited = false;
+    }
     ev->starting = false;
     ev->connected = true;
     if (ev->gap)

@@ -28,7 +28,8 @@ void events_take(struct events *ev, const char *type, struct json_object *data);
 void events_session(struct events *ev, struct json_object *ready, bool gap);
 
 /* Have all guilds of the session come? Says CONNECTED once, now or when the
- * last of them comes, or at once with force. */
+ * last of them comes, or at once with force: those that come later then bring
+ * a GAP. */
 void events_connected(struct events *ev, bool force);
 
 /* The old session goes on, nothing was lost: CONNECTED. */

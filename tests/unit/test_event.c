@@ -139,6 +139,37 @@ static void guild_that_does_not_come_holds_up_nothing_for_good(void **state)
     told(w, "guild 1 a; gap; ");
 }
 
+/* It was not told of; what it brings when it comes may not be all. */
+static void guild_that_comes_too_late_says_gap(void **state)
+{
+    struct world *w = *state;
+
+    session(w, "{\"guilds\":[{\"id\":\"1\"},{\"id\":\"2\"}]}", false);
+    take(w, "GUILD_CREATE", "{\"id\":\"2\",\"name\":\"b\"}");
+    events_connected(w->ev, true);
+    told(w, "guild 2 b; connected; ");
+    take(w, "GUILD_CREATE", "{\"id\":\"1\",\"name\":\"a\"}");
+    told(w, "guild 1 a; gap; ");
+    /* Once. */
+    take(w, "GUILD_CREATE", "{\"id\":\"1\",\"name\":\"a\"}");
+    told(w, "guild 1 a; ");
+}
+
+/* A guild comes back while the session that lost it is being resumed. */
+static void outage_that_ends_in_a_resume_says_gap(void **state)
+{
+    struct world *w = *state;
+
+    session(w, "{\"guilds\":[{\"id\":\"1\"}]}", false);
+    take(w, "GUILD_CREATE", "{\"id\":\"1\",\"name\":\"a\"}");
+    take(w, "GUILD_DELETE", "{\"id\":\"1\",\"unavailable\":true}");
+    events_lost(w->ev);
+    told(w, "guild 1 a; connected; disconnected; ");
+    take(w, "GUILD_CREATE", "{\"id\":\"1\",\"name\":\"a\"}");
+    events_resumed(w->ev);
+    told(w, "guild 1 a; gap; connected; ");
+}
+
 static void new_session_says_gap_before_connected(void **state)
 {
     struct world *w = *state;
@@ -344,6 +375,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(session_is_connected_when_its_guilds_have_come),
         CASE(guild_that_does_not_come_holds_up_nothing_for_good),
+        CASE(guild_that_comes_too_late_says_gap),
+        CASE(outage_that_ends_in_a_resume_says_gap),
         CASE(new_session_says_gap_before_connected),
         CASE(guild_that_was_left_meanwhile_is_gone),
         CASE(messages_are_told),
