@@ -383,6 +383,9 @@ static void account(struct discord *d, struct errand *e,
         /* A page of the proxy in front: this whole address is unwelcome. */
         if (!s->json && !a->scope[0] && !errand_is_file(e))
             scope = RATELIMIT_GLOBAL;
+        /* The message grew old while it waited: it waits with its like now. */
+        if (scope == RATELIMIT_OLD_EDIT)
+            e->route.old_edit = true;
         d->refused_429++;
         ratelimit_refused(d->ratelimit, &lane, scope, after < 0 ? 5000 : after,
                           now);

@@ -352,6 +352,24 @@ static void limited_request_waits_as_long_as_it_was_told(void **state)
     assert_in_range(clock_mono_ms() - before, 300, 5000);
 }
 
+/* When it was submitted the message was not an hour old yet. */
+static void edit_that_became_old_waits_with_the_old_ones(void **state)
+{
+    struct world *w = *state;
+    uint64_t fresh = (uint64_t)(clock_wall_ms() - INT64_C(1420070400000)) << 22;
+    struct remote_request q = {
+        .op = REMOTE_EDIT, .channel = 8, .message = fresh};
+
+    buf_addstr(&q.draft.content, "new");
+    script_answer(w->s, "PATCH ", 429, "",
+                  "{\"message\":\"x\",\"code\":30046,\"retry_after\":0.7}");
+    script_answer(w->s, "PATCH ", 200, "", MESSAGE);
+    int64_t before = clock_mono_ms();
+    assert_int_equal(run_only(w, q), 0);
+    assert_in_range(clock_mono_ms() - before, 699, 5000);
+    assert_int_equal(script_count(w->s, "PATCH "), 2);
+}
+
 static void waiting_for_a_limit_holds_up_no_other_channel(void **state)
 {
     struct world *w = *state;
@@ -774,6 +792,7 @@ int main(void)
         CASE(archived_thread_is_woken_for_an_edit),
         CASE(refused_token_ends_all),
         CASE(limited_request_waits_as_long_as_it_was_told),
+        CASE(edit_that_became_old_waits_with_the_old_ones),
         CASE(waiting_for_a_limit_holds_up_no_other_channel),
         CASE(deadline_ends_what_waits_and_what_hangs),
         CASE(close_fails_what_waits),
