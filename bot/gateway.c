@@ -324,8 +324,12 @@ static void dispatch(struct gateway *gw, struct json_object *frame,
 
     if (gw->state != STARTING && gw->state != RUNNING)
         return;
-    if (!type || strlen(type) >= sizeof(todo->type))
+    if (!type || strlen(type) >= sizeof(todo->type)) {
+        /* Passed over, but received. */
+        if (seq > gw->seq)
+            gw->seq = seq;
         return;
+    }
     gw->last_event = now;
     gw->events++;
     if (gw->state == STARTING && strcmp(type, "READY") == 0) {

@@ -202,6 +202,13 @@ static void heartbeats_carry_the_last_number(void **state)
     frame(w, "{\"op\":0,\"s\":9,\"t\":\"X\",\"d\":{}}");
     assert_int_equal(sleep_on(w), BEAT);
     assert_string_equal(w->todo.send.data, "{\"op\":1,\"d\":9}");
+    frame(w, "{\"op\":11}");
+    /* An event of a name that is not known yet, and long, was received too. */
+    frame(w, "{\"op\":0,\"s\":10,\"d\":{},\"t\":\"AN_EVENT_WHOSE_NAME_IS_"
+             "LONGER_THAN_ANY_THAT_THERE_IS_NOW\"}");
+    assert_null(w->todo.dispatch);
+    sleep_on(w);
+    assert_string_equal(w->todo.send.data, "{\"op\":1,\"d\":10}");
 }
 
 static void first_beats_are_spread(void **state)
