@@ -14,7 +14,9 @@
 #include "engine/name.h"
 #include "engine/text.h"
 
-#define OWN_THREADS 4  /* for openings and other work that waits */
+/* For openings and other work that waits, each for as long as Discord takes;
+ * timers need a free one. Started when needed. */
+#define OWN_THREADS 16
 #define LENT_THREADS 4 /* engine_spawn() */
 #define TEXT_CACHE ((uint64_t)64 << 20)
 #define SETTLE_MS 2000

@@ -144,6 +144,7 @@ struct ledger {
     uint64_t newest[2]; /* highest id known at all */
     uint64_t gap_from[2];
     bool gap, relisting;
+    int64_t relist_pause_ms; /* before the next try; 0: the last went well */
 
     struct news *news, **news_last;
     bool delivering;

@@ -454,6 +454,8 @@ int ledger_load_text_wait(struct ledger *l, struct row *r, struct text **out,
 /* --- gaps ------------------------------------------------------------------
  */
 
+#define RELIST_PAUSE_MOST_MS 60000
+
 static void relist_run(void *arg)
 {
     struct ledger *l = arg;
@@ -488,6 +490,14 @@ static void relist_run(void *arg)
     bool again =
         r < 0 && l->state == LEDGER_OPEN && !atomic_load(&l->core->closing);
     l->relisting = again;
+    int64_t pause = 0;
+    if (again) {
+        pause =
+            l->relist_pause_ms ? 2 * l->relist_pause_ms : 2 * l->core->retry_ms;
+        if (pause > RELIST_PAUSE_MOST_MS)
+            pause = RELIST_PAUSE_MOST_MS;
+    }
+    l->relist_pause_ms = pause;
     ledger_unlock(l);
 
     ledger_deliver(l);
@@ -497,7 +507,7 @@ static void relist_run(void *arg)
         log_warn("%s: what changed while the connection was lost cannot be "
                  "read yet: %s",
                  label, err_text(&err, r));
-        job_after(l->core->pool, 2 * l->core->retry_ms, relist_run, l);
+        job_after(l->core->pool, pause, relist_run, l);
     } else {
         ledger_unref(l);
     }
