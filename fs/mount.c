@@ -124,6 +124,22 @@ void mount_options_release(struct mount_options *o)
 
 /* --- what changed --------------------------------------------------------- */
 
+/* Another process made a row of a name that is here a file without content
+ * yet: the row it is, unless somebody is just writing his own. */
+static void name_taken(struct local *l, const char *name, struct node *n)
+{
+    struct file *f = (struct file *)n;
+
+    pthread_mutex_lock(&l->lock);
+    struct draft_name *d = draft_set_find(&l->drafts, name);
+    if (d && d->new_row && (!f || (f->is_new && f->writers == 0))) {
+        draft_set_remove(&l->drafts, name);
+        if (f)
+            file_becomes_row_locked(f, NULL, 0);
+    }
+    pthread_mutex_unlock(&l->lock);
+}
+
 static void row_changed(struct mount *m, const struct change *c)
 {
     const struct row *row = c->now ? c->now : c->old;
@@ -138,6 +154,8 @@ static void row_changed(struct mount *m, const struct change *c)
     }
     path_of_key(row_key(row), row->key_len, &name);
     struct node *n = node_find(m->inodes, dir, name.data);
+    if (there)
+        name_taken(local_of(m, table_id(c->table)), name.data, n);
     if (n && there && file_freeze((struct file *)n)) {
         notify_name(m->notify, dir, name.data, NULL);
     } else if (n && there) {
@@ -334,7 +352,8 @@ fuse_logs(enum fuse_log_level level, const char *fmt, va_list ap)
 
 static void op_init(void *arg, struct fuse_conn_info *conn)
 {
-    (void)arg;
+    const struct mount *m = arg;
+
     conn->want &=
         ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_READDIRPLUS_AUTO |
                     FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
@@ -344,6 +363,12 @@ static void op_init(void *arg, struct fuse_conn_info *conn)
         conn->capable & (FUSE_CAP_READDIRPLUS | FUSE_CAP_EXPLICIT_INVAL_DATA |
                          FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_NO_OPENDIR_SUPPORT |
                          FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_READ);
+    /* Without OPEN nobody says that a view which changes by itself is to be
+     * read past the cache: the kernel must see that by its size and time. */
+    if (m->o.read_only) {
+        conn->want &= ~(unsigned)FUSE_CAP_EXPLICIT_INVAL_DATA;
+        conn->want |= conn->capable & FUSE_CAP_AUTO_INVAL_DATA;
+    }
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
     fuse_set_feature_flag(conn, FUSE_CAP_PARALLEL_DIROPS);
 #endif

@@ -722,6 +722,7 @@ static void file_commit(struct node *n, struct commit *c)
     struct err err = ERR_INIT;
 
     pthread_mutex_lock(&f->local->lock);
+    bool gone = f->gone;
     AUTO_STR char *key = xmalloc(f->key_len + 1);
     size_t key_len = f->key_len;
     if (f->key)
@@ -730,6 +731,11 @@ static void file_commit(struct node *n, struct commit *c)
      * next version. */
     bool away = local_is_away(f->local, name);
     pthread_mutex_unlock(&f->local->lock);
+    if (gone) {
+        commit_done(c, -ESTALE,
+                    &(struct err){"it was removed while it was open"});
+        return;
+    }
 
     struct write w = {
         .kind = WRITE_PUT,

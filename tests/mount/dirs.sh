@@ -49,6 +49,12 @@ assert_ok tar -C "$DB/live" -xf "$WORK/in.tar"
 assert_ok diff -r "$WORK/in" "$DB/live/in"
 assert_eq "$(du -sb --apparent-size "$WORK/in" | cut -f1 | wc -l)" 1
 
+# mv from one table to another copies, and complains of nothing.
+mkdir "$DB/live/moved"
+assert_eq "$(mv "$DB/live/in/r3.json" "$DB/live/moved/" 2>&1)" ''
+assert_eq "$(cat "$DB/live/moved/r3.json")" '{"id":"r3","n":3}'
+assert_ok mv "$DB/live/moved/r3.json" "$DB/live/in/"
+
 # It is all there after a restart.
 stop_mount
 start_mount

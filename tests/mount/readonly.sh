@@ -15,6 +15,23 @@ assert_match "$(failure_of "echo '{}' >'$T/u_1.json'")" 'Read-only'
 assert_match "$(failure_of "rm -f '$T/u_1.json'")" 'Read-only'
 assert_match "$(failure_of "mkdir '$DB/x'")" 'Read-only'
 assert_eq "$(stat -c %a "$T/u_1.json")" 444
+
+# What changes elsewhere shows here whole: a row, and views, longer and shorter.
+start_mount_at "$WORK/mnt2"
+there=$WORK/mnt2/home/prod/users
+whole() { # file text
+    [ "$(tr -d '\0' <"$1")" = "$2" ] && [ "$(stat -c %s "$1")" = $((${#2} + 1)) ]
+}
+for text in '{"pk":"id","properties":{"id":"str","name":"str?"}}' '{"pk":"id"}'; do
+    echo "$text" >"$there/.schema.json" || fail "schema"
+    wait_for whole "$T/.schema.json" "$text"
+done
+for text in '{"id":"u_1","more":"text than before"}' '{"id":"u_1"}'; do
+    echo "$text" >"$there/u_1.json" || fail "update"
+    wait_for whole "$T/u_1.json" "$text"
+done
+assert_ok jq -e .pid "$MNT/.dbcord/status.json" >"$WORK/out"
+stop_mount
 stop_mount
 
 start_mount -o root=home/prod

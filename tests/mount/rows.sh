@@ -62,3 +62,12 @@ before=$(cd "$T" && tail -n +1 *.json)
 stop_mount
 start_mount
 assert_eq "$(cd "$T" && tail -n +1 *.json)" "$before"
+
+# What is written to a row that was removed meanwhile does not bring it back.
+echo '{"id":"ghost"}' >"$T/ghost.json" || fail "insert"
+exec 3>"$T/ghost.json"
+assert_ok rm "$T/ghost.json"
+echo '{"id":"ghost","again":true}' >&3 2>"$WORK/said" && fail "a removed row was written"
+exec 3>&-
+assert_fails ls "$T/ghost.json"
+assert_match "$(tail -n 1 "$T/.errors")" 'removed while it was open'

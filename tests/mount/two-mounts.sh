@@ -50,3 +50,9 @@ wait %?seq 2>"$WORK/out"
 wait $(jobs -p | grep -vxE "$EMULATOR|${DAEMONS[0]}|${DAEMONS[1]}") 2>"$WORK/out"
 agree() { [ "$(cd "$A" && tail -n +1 *.json)" = "$(cd "$B" && tail -n +1 *.json)" ]; }
 wait_for agree
+
+# A name that is empty here becomes the row that another process makes of it.
+assert_ok touch "$A/taken.json"
+assert_ok "$DBCORD" insert prod shared taken '{"from":"elsewhere"}' >"$WORK/out"
+wait_for shows "$A/taken.json" '{"id":"taken","from":"elsewhere"}'
+assert_eq "$(ls "$A" | grep -c '^taken')" 1
