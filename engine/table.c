@@ -247,6 +247,14 @@ int64_t table_mtime_ms(struct table *t)
     return rows > born ? rows : born;
 }
 
+int64_t table_defined_ms(struct table *t)
+{
+    engine_lock(t->engine);
+    uint64_t entry = t->entry_id;
+    engine_unlock(t->engine);
+    return (int64_t)(entry >> 22) + SNOWFLAKE_EPOCH_MS;
+}
+
 bool table_writable(struct table *t)
 {
     struct engine *e = t->engine;

@@ -21,7 +21,7 @@ static int schema_attr(struct node *n, struct stat *st)
 
     schema_text(s, &len);
     fs_stat_file(n->mount, fs_hash_ino(table_id(t), "/.schema.json", 13),
-                 n->mount->started_ms,
+                 table_defined_ms(t),
                  !n->mount->o.read_only && table_writable(t), len, st);
     schema_unref(s);
     return 0;

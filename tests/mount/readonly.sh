@@ -22,7 +22,8 @@ there=$WORK/mnt2/home/prod/users
 whole() { # file text
     [ "$(tr -d '\0' <"$1")" = "$2" ] && [ "$(stat -c %s "$1")" = $((${#2} + 1)) ]
 }
-for text in '{"pk":"id","properties":{"id":"str","name":"str?"}}' '{"pk":"id"}'; do
+for text in '{"pk":"id","properties":{"id":"str","name":"str?"}}' \
+    '{"pk":"id","properties":{"id":"str","nick":"str?"}}' '{"pk":"id"}'; do
     echo "$text" >"$there/.schema.json" || fail "schema"
     wait_for whole "$T/.schema.json" "$text"
 done
