@@ -177,6 +177,23 @@ static void refuse(fuse_req_t req, struct node *n, struct handle *h, int r,
     fuse_reply_err(req, fs_errno(r));
 }
 
+bool document_attr(struct fuse_req *req, struct node *n, struct handle *h)
+{
+    struct stat st;
+
+    if (!h)
+        return false;
+    pthread_mutex_lock(&h->lock);
+    bool active = h->edit.active || (h->fresh && handle_writes(h));
+    size_t size = h->edit.text.len;
+    pthread_mutex_unlock(&h->lock);
+    if (!active || n->type->attr(n, &st) < 0)
+        return false;
+    st.st_size = (off_t)size;
+    fuse_reply_attr(req, &st, 0);
+    return true;
+}
+
 static void act(fuse_req_t req, struct node *n, struct handle *h,
                 enum edit_verdict verdict, int r, const struct err *err,
                 enum origin origin, size_t size)
@@ -192,7 +209,8 @@ static void act(fuse_req_t req, struct node *n, struct handle *h,
         break;
     }
     pthread_mutex_unlock(&h->lock);
-    answer(req, n, origin, size);
+    if (origin != FROM_TRUNCATE || !document_attr(req, n, h))
+        answer(req, n, origin, size);
 }
 
 void document_write(struct fuse_req *req, struct node *n, struct handle *h,

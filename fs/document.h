@@ -35,5 +35,9 @@ void document_write(struct fuse_req *req, struct node *n, struct handle *h,
 /* h may be NULL: truncate(2) of a name. */
 void document_truncate(struct fuse_req *req, struct node *n, struct handle *h,
                        uint64_t size);
+/* GETATTR by a handle whose edit stands for the file: answers with the size it
+ * has there, which the kernel does not keep. False: not so, nothing answered;
+ * h may be NULL. */
+bool document_attr(struct fuse_req *req, struct node *n, struct handle *h);
 /* At close and fsync. */
 void document_flush(struct fuse_req *req, struct node *n, struct handle *h);

@@ -236,7 +236,17 @@ static int file_attr(struct node *n, struct stat *st)
 
 static void getattr_run(fuse_req_t req, struct call *c)
 {
-    fs_reply_attr(req, c->node);
+    struct file *f = file_of(c->node);
+    struct stat st;
+
+    pthread_mutex_lock(&f->local->lock);
+    bool written = f->writers > 0;
+    pthread_mutex_unlock(&f->local->lock);
+    /* A writer's own handle knows another size: it is to be asked for. */
+    if (!written || file_attr(c->node, &st) < 0)
+        fs_reply_attr(req, c->node);
+    else
+        fuse_reply_attr(req, &st, 0);
 }
 
 static void file_getattr(fuse_req_t req, struct node *n)

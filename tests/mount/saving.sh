@@ -146,3 +146,22 @@ assert_fails cat "$T/half.json"
 touch "$T/empty.json"
 assert_ok rm "$T/empty.json"
 assert_fails ls "$T/empty.json"
+
+# The end of a file that is being written is where its writer is.
+assert_ok python '
+import os, sys
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_TRUNC)
+assert os.lseek(fd, 0, os.SEEK_END) == 0
+os.write(fd, b"{\"id\":")
+os.fstat(fd)
+assert os.lseek(fd, 0, os.SEEK_END) == 6
+os.write(fd, b"\"n\",\"end\":1}\n")
+os.close(fd)
+fd = os.open(sys.argv[1], os.O_RDWR)
+os.write(fd, b"{\"id\":\"n\",\"end\":22")
+os.ftruncate(fd, 17)
+assert os.lseek(fd, 0, os.SEEK_END) == 17
+os.write(fd, b"}\n")
+os.close(fd)'
+assert_eq "$(text)" '{"id":"n","end":2}'
+assert_eq "$(stat -c %s "$f")" 19
