@@ -623,6 +623,14 @@ static void read_unopened(fuse_req_t req, struct node *n, size_t size,
         fuse_reply_err(req, ENOENT);
 }
 
+/* What the file's name stood for last; a reference, or NULL. */
+static struct row *version_locked(struct file *f)
+{
+    if (f->gone || f->frozen)
+        return f->shown ? row_ref(f->shown) : NULL;
+    return row_now_locked(f);
+}
+
 static void file_read(fuse_req_t req, struct node *n, struct handle *h,
                       size_t size, off_t off)
 {
@@ -655,16 +663,21 @@ static void file_read(fuse_req_t req, struct node *n, struct handle *h,
             text = h->text;
         }
     } else {
-        /* Through the page cache; or a draft that has become a row. */
-        row = h->row ? row_ref(h->row) : row_now_locked(f);
+        /* Through the page cache; or a draft that has become a row, which
+         * its reader then reads to the end as others do. */
+        row = h->row ? row_ref(h->row) : version_locked(f);
+        if (row && !h->row && !handle_writes(h)) {
+            h->row = row_ref(row);
+            f->readers++;
+        }
     }
     pthread_mutex_unlock(&h->lock);
     pthread_mutex_unlock(&f->local->lock);
 
     if (text)
         reply_part(req, text->data, text->len, size, off);
-    else if (row && row_text(row))
-        reply_part(req, row_text(row), row->text_len, size, off);
+    else if (row)
+        read_row(req, n, row_ref(row), size, off);
     else
         fuse_reply_buf(req, part.data, part.len);
     if (text)

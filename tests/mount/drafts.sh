@@ -105,3 +105,26 @@ for name in .find .idx .history .ndjson .count .stats.json; do
     assert_match "$(failure_of "echo x >'$T/$name'")" 'not permitted|Is a directory|Permission|Invalid'
 done
 assert_match "$(failure_of "echo '{}' >'$T/n@3.json'")" 'Invalid|Stale|No such'
+
+# Who reads a draft while it becomes a row reads on, however large it is.
+assert_ok python3 -c '
+import os, sys
+d = sys.argv[1]
+for size in 100, 9000, 300000:
+    text = "{\"id\":\"big\",\"v\":\"" + "x" * size + "\"}\n"
+    for mode in "w+", "w":
+        f = open(d + "/big.tmp", mode)
+        f.write(text)
+        f.flush()
+        g = f if mode == "w+" else open(d + "/big.tmp")
+        os.rename(d + "/big.tmp", d + "/big.json")
+        g.seek(0)
+        assert g.read() == text, (mode, size)
+        # To the end of the version it began with.
+        if g is not f:
+            open(d + "/big.json", "w").write("{\"id\":\"big\"}\n")
+            g.seek(50)
+            assert g.read() == text[50:], (mode, size)
+            g.close()
+        f.close()
+os.unlink(d + "/big.json")' "$T"
