@@ -73,6 +73,44 @@ void handle_unref(struct handle *h)
     node_unref(n);
 }
 
+bool handles_gathered(struct node *n, struct buf *text)
+{
+    struct handle *h;
+    size_t at = 0;
+    bool found = false;
+
+    pthread_mutex_lock(&n->mount->lock);
+    while (!found && (h = map_next(&n->mount->open, &at))) {
+        if (h->node != n)
+            continue;
+        pthread_mutex_lock(&h->lock);
+        found = h->edit.active && h->edit.dirty;
+        if (found)
+            buf_add(text, h->edit.text.data, h->edit.text.len);
+        pthread_mutex_unlock(&h->lock);
+    }
+    pthread_mutex_unlock(&n->mount->lock);
+    return found;
+}
+
+void handles_let_go(struct node *n)
+{
+    struct handle *h;
+    size_t at = 0;
+
+    pthread_mutex_lock(&n->mount->lock);
+    while ((h = map_next(&n->mount->open, &at))) {
+        if (h->node != n)
+            continue;
+        pthread_mutex_lock(&h->lock);
+        edit_release(&h->edit);
+        h->round++;
+        h->fresh = h->must_be_new = h->broken = false;
+        pthread_mutex_unlock(&h->lock);
+    }
+    pthread_mutex_unlock(&n->mount->lock);
+}
+
 bool handle_writes(const struct handle *h)
 {
     return (h->flags & O_ACCMODE) != O_RDONLY;

@@ -42,6 +42,12 @@ struct handle *handle_new(struct node *n, int flags);
 struct handle *handle_ref(struct handle *h);
 void handle_unref(struct handle *h);
 
+/* What an open file of the node has gathered and not committed goes to text,
+ * or nothing does. False: there is no such. */
+bool handles_gathered(struct node *n, struct buf *text);
+/* The node's open files gather no more: its content is elsewhere now. */
+void handles_let_go(struct node *n);
+
 /* Those the kernel never closed, when it is gone. Their nodes go first. */
 struct mount;
 extern const struct map_type handles_type;

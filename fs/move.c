@@ -21,6 +21,7 @@
 #include "engine/base/log.h"
 #include "fs/call.h"
 #include "fs/file.h"
+#include "fs/handle.h"
 #include "fs/notify.h"
 #include "fs/path.h"
 #include "fs/pending.h"
@@ -243,12 +244,33 @@ static void to_row(fuse_req_t req, struct move *m)
 
 /* --- to a draft's name ---------------------------------------------------- */
 
+static void refuse_room(fuse_req_t req, struct move *m)
+{
+    fs_refuse(req, ENOSPC,
+              "mv %s %s: drafts take all of the %zu bytes this mount keeps in "
+              "memory for them",
+              m->name, m->new_name, m->node->mount->drafts.max);
+    move_free(m);
+}
+
 static void draft_to_draft(fuse_req_t req, struct move *m)
 {
     struct file *f = (struct file *)m->node;
     struct local *l = f->local;
+    AUTO_BUF struct buf text = BUF_INIT;
+    int r = 0;
 
     pthread_mutex_lock(&l->lock);
+    /* The beginning of a row that was to come is the draft's. */
+    if (f->is_new && handles_gathered(m->node, &text))
+        r = draft_write(f->draft, 0, text.data, text.len, clock_wall_ms());
+    if (r < 0) {
+        pthread_mutex_unlock(&l->lock);
+        refuse_room(req, m);
+        return;
+    }
+    if (f->is_new)
+        handles_let_go(m->node);
     if (source_set(f) == &l->drafts) {
         draft_set_rename(&l->drafts, m->name, m->new_name);
         struct draft_name *d = draft_set_find(&l->drafts, m->new_name);
@@ -271,19 +293,23 @@ static void row_to_draft(fuse_req_t req, struct move *m)
     struct local *l = f->local;
     struct mount *mount = m->node->mount;
     const char *text = m->big ? m->big->data : row_text(m->row);
+    size_t len = m->row->text_len;
+    AUTO_BUF struct buf gathered = BUF_INIT;
 
+    /* Who is writing the row goes on in the draft, behind what he wrote. */
+    if (handles_gathered(m->node, &gathered) && gathered.len > 0) {
+        text = gathered.data;
+        len = gathered.len;
+    }
     struct draft *d = draft_new(&mount->drafts, 0644, mount->uid, mount->gid,
                                 m->row->mtime_ms);
-    if (!d || draft_write(d, 0, text, m->row->text_len, m->row->mtime_ms) < 0) {
-        fs_refuse(req, ENOSPC,
-                  "mv %s %s: drafts take all of the %zu bytes this mount "
-                  "keeps in memory for them",
-                  m->name, m->new_name, mount->drafts.max);
+    if (!d || draft_write(d, 0, text, len, m->row->mtime_ms) < 0) {
+        refuse_room(req, m);
         draft_unref(d);
-        move_free(m);
         return;
     }
     pthread_mutex_lock(&l->lock);
+    handles_let_go(m->node);
     local_send_away(l, f->table, m->name, m->row);
     draft_set_put(&l->drafts, m->new_name, d);
     file_becomes_draft_locked(f, d);

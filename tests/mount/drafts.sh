@@ -128,3 +128,27 @@ for size in 100, 9000, 300000:
             g.close()
         f.close()
 os.unlink(d + "/big.json")' "$T"
+
+# What was written of a row that is not there yet goes along to a draft's name,
+# and the writer goes on there.
+assert_ok python3 -c '
+import os, sys
+d = sys.argv[1]
+fd = os.open(d + "/part.json", os.O_CREAT | os.O_WRONLY)
+os.write(fd, b"{\"id\":")
+os.rename(d + "/part.json", d + "/part.tmp")
+assert open(d + "/part.tmp").read() == "{\"id\":"
+os.write(fd, b"\"part\"}\n")
+os.close(fd)
+assert open(d + "/part.tmp").read() == "{\"id\":\"part\"}\n"
+os.rename(d + "/part.tmp", d + "/part.json")
+# The same of a row.
+fd = os.open(d + "/part.json", os.O_WRONLY | os.O_TRUNC)
+os.write(fd, b"{\"id\":\"part\"")
+os.rename(d + "/part.json", d + "/part.bak")
+os.write(fd, b",\"v\":2}\n")
+os.close(fd)
+assert open(d + "/part.bak").read() == "{\"id\":\"part\",\"v\":2}\n"
+os.rename(d + "/part.bak", d + "/part.json")' "$T"
+assert_eq "$(cat "$T/part.json")" '{"id":"part","v":2}'
+assert_ok rm "$T/part.json"
