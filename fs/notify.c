@@ -31,9 +31,14 @@ struct lane {
     pthread_t thread;
     pthread_cond_t wake;
     struct job *first, **last; /* under notify.lock, as all of a lane */
+    const struct node *at;     /* whose name is being forgotten; to compare */
     struct timer *timers;      /* the next one first */
     size_t waiting;
 };
+
+/* Directories whose names can be waited for side by side; with more at once
+ * some wait behind others. */
+#define NAMES_MAX 32
 
 struct notify {
     struct mount *mount;  /* set at creation */
@@ -41,7 +46,8 @@ struct notify {
     bool stopping;        /* under lock */
     bool stopped;         /* the threads have ended */
     struct lane content;
-    struct lane names;
+    struct lane *names[NAMES_MAX]; /* under lock: made when all are busy */
+    size_t names_count;            /* under lock; fixed once stopping */
 };
 
 static void job_free(struct job *j)
@@ -53,9 +59,10 @@ static void job_free(struct job *j)
     free(j);
 }
 
-static void carry_out(struct notify *n, struct job *j)
+/* With quiet the kernel is not told: see notify_stop(). */
+static void carry_out(struct notify *n, struct job *j, bool quiet)
 {
-    struct fuse_session *se = n->mount->session;
+    struct fuse_session *se = quiet ? NULL : n->mount->session;
 
     /* ENOENT says that the kernel does not have it: all is well. */
     if (j->node && se && node_is_known(j->node))
@@ -129,14 +136,16 @@ static void *run(void *arg)
             wait_locked(n, l);
             continue;
         }
+        l->at = j ? j->dir : NULL;
         pthread_mutex_unlock(&n->lock);
         if (j)
-            carry_out(n, j);
+            carry_out(n, j, late);
         if (t) {
             t->fn(t->arg, late);
             free(t);
         }
         pthread_mutex_lock(&n->lock);
+        l->at = NULL;
     }
     pthread_mutex_unlock(&n->lock);
     return NULL;
@@ -162,19 +171,22 @@ struct notify *notify_new(struct mount *m)
     n->mount = m;
     pthread_mutex_init(&n->lock, NULL);
     lane_init(n, &n->content);
-    lane_init(n, &n->names);
     return n;
 }
 
 void notify_stop(struct notify *n)
 {
+    if (n->stopped)
+        return;
     pthread_mutex_lock(&n->lock);
     n->stopping = true;
     pthread_cond_signal(&n->content.wake);
-    pthread_cond_signal(&n->names.wake);
+    for (size_t i = 0; i < n->names_count; i++)
+        pthread_cond_signal(&n->names[i]->wake);
     pthread_mutex_unlock(&n->lock);
     pthread_join(n->content.thread, NULL);
-    pthread_join(n->names.thread, NULL);
+    for (size_t i = 0; i < n->names_count; i++)
+        pthread_join(n->names[i]->thread, NULL);
     n->stopped = true;
 }
 
@@ -182,10 +194,12 @@ void notify_free(struct notify *n)
 {
     if (!n)
         return;
-    if (!n->stopped)
-        notify_stop(n);
+    notify_stop(n);
     pthread_cond_destroy(&n->content.wake);
-    pthread_cond_destroy(&n->names.wake);
+    for (size_t i = 0; i < n->names_count; i++) {
+        pthread_cond_destroy(&n->names[i]->wake);
+        free(n->names[i]);
+    }
     pthread_mutex_destroy(&n->lock);
     free(n);
 }
@@ -193,7 +207,9 @@ void notify_free(struct notify *n)
 size_t notify_waiting(struct notify *n)
 {
     pthread_mutex_lock(&n->lock);
-    size_t waiting = n->content.waiting + n->names.waiting;
+    size_t waiting = n->content.waiting;
+    for (size_t i = 0; i < n->names_count; i++)
+        waiting += n->names[i]->waiting;
     pthread_mutex_unlock(&n->lock);
     return waiting;
 }
@@ -244,6 +260,34 @@ void notify_then(struct notify *n, struct node *node, void (*fn)(void *arg),
     }
 }
 
+static bool lane_is_for(const struct lane *l, const struct node *dir)
+{
+    return l->at == dir || (l->first && l->first->dir == dir);
+}
+
+/* The lane that is at this directory already, else an idle one, else a new
+ * one. In which order names are forgotten does not matter. */
+static struct lane *names_lane_locked(struct notify *n, const struct node *dir)
+{
+    struct lane *idle = NULL;
+
+    for (size_t i = 0; i < n->names_count; i++) {
+        struct lane *l = n->names[i];
+        if (lane_is_for(l, dir))
+            return l;
+        if (!l->at && !l->first)
+            idle = l;
+    }
+    if (idle)
+        return idle;
+    if (n->names_count == NAMES_MAX)
+        return n->names[dir->id % NAMES_MAX];
+    struct lane *l = xcalloc(1, sizeof(*l));
+    n->names[n->names_count++] = l;
+    lane_init(n, l);
+    return l;
+}
+
 static void push_name(struct notify *n, struct node *dir, const char *name,
                       struct node *child, void (*fn)(void *arg), void *arg)
 {
@@ -258,7 +302,7 @@ static void push_name(struct notify *n, struct node *dir, const char *name,
     pthread_mutex_lock(&n->lock);
     bool stopping = n->stopping;
     if (!stopping)
-        push_locked(&n->names, j);
+        push_locked(names_lane_locked(n, dir), j);
     pthread_mutex_unlock(&n->lock);
     if (stopping) {
         if (fn)

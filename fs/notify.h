@@ -1,10 +1,11 @@
 /* Tells the kernel what it must forget. Its own thread does, since a
  * notification can wait for a request that a handler is working on.
  *
- * Two of them: forgetting a file's content waits at most for a READ, which is
- * answered from memory. Forgetting a name waits for its directory, which the
- * kernel keeps locked while an unlink or a rename in it waits for Discord;
- * nobody else may wait behind that. */
+ * Several of them: forgetting a file's content waits at most for a READ, which
+ * is answered from memory. Forgetting a name waits for its directory, which
+ * the kernel keeps locked while an unlink or a rename in it waits for Discord;
+ * nobody else may wait behind that, so each directory that names are being
+ * forgotten of has a thread to itself. */
 #pragma once
 
 #include <stdbool.h>
@@ -16,7 +17,9 @@ struct node;
 struct notify;
 
 struct notify *notify_new(struct mount *m);
-/* Ends the threads, what is queued is carried out first. */
+/* Ends the threads. What is queued is carried out first, without telling the
+ * kernel any more: the mount ends. Has to come while requests are still
+ * answered, since a notification under way may wait for one. Again is fine. */
 void notify_stop(struct notify *n);
 void notify_free(struct notify *n);
 size_t notify_waiting(struct notify *n);
