@@ -40,6 +40,8 @@ struct mount {
     struct map locals;    /* under lock: table id -> struct local, owned */
     struct map open;      /* under lock: handles */
     atomic_size_t handles;
+    /* Asked to end: reads go on, what would change something is refused. */
+    atomic_bool ending;
 
     pthread_rwlock_t watch; /* before all other locks */
     bool serving;           /* under watch: there is somebody to tell */
@@ -48,6 +50,12 @@ struct mount {
 static inline struct mount *fs_of(fuse_req_t req)
 {
     return fuse_req_userdata(req);
+}
+
+/* What would change something now is refused. */
+static inline bool fs_is_ending(const struct mount *m)
+{
+    return atomic_load(&m->ending);
 }
 
 /* The number the kernel knows a node by, and back. */

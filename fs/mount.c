@@ -279,6 +279,7 @@ struct mount *mount_new(const struct mount_options *o)
     atomic_init(&m->drafts.used, 0);
     m->drafts.max = DRAFTS_MAX;
     atomic_init(&m->handles, 0);
+    atomic_init(&m->ending, false);
     pthread_mutex_init(&m->lock, NULL);
     pthread_rwlock_init(&m->watch, NULL);
     m->locals = MAP_INIT(&locals_type);
@@ -412,11 +413,22 @@ static void allow_parallel_lookups(struct fuse_session *se)
 }
 #endif
 
+/* While the loop goes on. Once it has ended nobody reads what the kernel asks:
+ * a LOOKUP or CREATE keeps its directory locked then, and a notification about
+ * a name in it would wait for ever. So what waits comes to its end and the
+ * notifier is stopped before. */
+static void finish_up(struct mount *m)
+{
+    atomic_store(&m->ending, true);
+    pendings_expire(m->pendings, END_PATIENCE_MS);
+    notify_stop(m->notify);
+}
+
 /* Ends the loop on SIGTERM, SIGINT, SIGHUP. libfuse's own handler counts on
  * the signal reaching the thread that runs the loop; here the others block
  * it, and the one that waits for it knows whom to wake. */
 struct ender {
-    struct fuse_session *session;
+    struct mount *mount;
     pthread_t loop;
     int signals;
     int stop[2]; /* a pipe: closed at the other end when the loop has ended */
@@ -446,7 +458,8 @@ static void *wait_for_signal(void *arg)
             read(e->signals, &info, sizeof(info)) == sizeof(info)) {
             log_info("%s: unmounting", strsignal((int)info.ssi_signo));
             ending = true;
-            fuse_session_exit(e->session);
+            finish_up(e->mount);
+            fuse_session_exit(e->mount->session);
         }
         if (ending) {
             fds[0].fd = -1;
@@ -458,7 +471,7 @@ static void *wait_for_signal(void *arg)
 
 static int serve(struct mount *m, struct err *err)
 {
-    struct ender e = {.session = m->session, .loop = pthread_self()};
+    struct ender e = {.mount = m, .loop = pthread_self()};
     struct sigaction wake = {.sa_handler = nothing};
     struct fuse_loop_config *cfg = fuse_loop_cfg_create();
     pthread_t ender;
@@ -529,6 +542,8 @@ static void let_go(struct mount *m)
     m->serving = false;
     pthread_rwlock_unlock(&m->watch);
 
+    /* Where the mount was taken away there was no finish_up(), and the kernel
+     * has let go of all that waited. */
     pendings_drain(m->pendings, END_PATIENCE_MS);
     notify_stop(m->notify);
     /* A row that was moved away a moment ago may just have been sent off. */

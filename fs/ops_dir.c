@@ -53,6 +53,10 @@ static bool may_change(fuse_req_t req, struct node *dir, const char *name)
         fuse_reply_err(req, EROFS);
         return false;
     }
+    if (fs_is_ending(dir->mount)) {
+        fs_refuse(req, EIO, "%s: the mount is about to end", name ? name : "");
+        return false;
+    }
     return !name || name_fits(req, name);
 }
 

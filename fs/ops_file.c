@@ -18,6 +18,8 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 
     if (dir->mount->o.read_only)
         fuse_reply_err(req, EROFS);
+    else if (fs_is_ending(dir->mount))
+        fs_refuse(req, EIO, "%s: the mount is about to end", name);
     else if (strlen(name) > PATH_NAME_MAX)
         fuse_reply_err(req, ENAMETOOLONG);
     else if (dir->type->create)
@@ -114,13 +116,27 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
         read_text(req, n, h, size, off);
 }
 
+/* A text of several pieces, of which some were taken, may be finished. */
+static bool is_begun(struct handle *h)
+{
+    if (!h)
+        return false;
+    pthread_mutex_lock(&h->lock);
+    bool begun = h->edit.active && h->edit.dirty;
+    pthread_mutex_unlock(&h->lock);
+    return begun;
+}
+
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size,
               off_t off, struct fuse_file_info *fi)
 {
     struct node *n = fs_node(req, ino);
     struct handle *h = handle_of(fi);
 
-    if (n->type->write)
+    if (fs_is_ending(n->mount) && !is_begun(h))
+        fs_refuse(req, EIO,
+                  "nothing is written any more: the mount is about to end");
+    else if (n->type->write)
         n->type->write(req, n, h, data, size, off);
     else
         document_write(req, n, h, data, size, (uint64_t)off);

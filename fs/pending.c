@@ -245,16 +245,23 @@ static bool wait_for_none(struct pendings *ps, int64_t patience_ms)
     return none;
 }
 
-void pendings_drain(struct pendings *ps, int64_t patience_ms)
+bool pendings_expire(struct pendings *ps, int64_t patience_ms)
 {
     if (wait_for_none(ps, patience_ms))
-        return;
+        return true;
 
     pthread_mutex_lock(&ps->lock);
     uintptr_t last = ps->last_id;
     pthread_mutex_unlock(&ps->lock);
     for (uintptr_t id = 1; id <= last; id++)
         interrupt(ps, id);
+    return false;
+}
+
+void pendings_drain(struct pendings *ps, int64_t patience_ms)
+{
+    if (pendings_expire(ps, patience_ms))
+        return;
 
     /* Their owners come back by themselves: every request to Discord ends. */
     while (!wait_for_none(ps, 60000))

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,7 +32,10 @@ void pendings_hold(struct pendings *ps);
 void pendings_unhold(struct pendings *ps);
 
 /* Waits until each has been finished by its owner, at most patience_ms; then
- * interrupts what still waits, and waits for the owners. */
+ * interrupts what still waits. False: it came to that, and owners may be at
+ * work still. */
+bool pendings_expire(struct pendings *ps, int64_t patience_ms);
+/* As pendings_expire(), and then waits for the owners. */
 void pendings_drain(struct pendings *ps, int64_t patience_ms);
 
 /* From the handler that got the request, before it starts what it will wait
