@@ -1,6 +1,7 @@
 #include "fs/local.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <string.h>
 
 #include "engine/base/alloc.h"
@@ -317,4 +318,17 @@ void local_refused(struct local *l, const char *path, int r, const char *why,
     node_unref(file);
     node_unref(dir);
     node_unref(table);
+}
+
+void local_refuse(struct fuse_req *req, struct local *l, const char *path,
+                  int error, const char *fmt, ...)
+{
+    AUTO_BUF struct buf why = BUF_INIT;
+    va_list ap;
+
+    va_start(ap, fmt);
+    buf_vprintf(&why, fmt, ap);
+    va_end(ap);
+    local_refused(l, path, -error, why.data, NULL, 0);
+    fuse_reply_err(req, error);
 }

@@ -11,6 +11,7 @@
 #include "fs/draft.h"
 #include "fs/refusal.h"
 
+struct fuse_req;
 struct mount;
 struct row;
 struct table;
@@ -60,3 +61,7 @@ int64_t local_mtime(const struct local *l, const char *name,
  * in the log. */
 void local_refused(struct local *l, const char *path, int r, const char *why,
                    const char *text, size_t len);
+/* Notes a refusal that has no text, and answers req with it. */
+void local_refuse(struct fuse_req *req, struct local *l, const char *path,
+                  int error, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));

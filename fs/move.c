@@ -18,7 +18,6 @@
 
 #include "engine/base/alloc.h"
 #include "engine/base/clock.h"
-#include "engine/base/log.h"
 #include "fs/call.h"
 #include "fs/file.h"
 #include "fs/handle.h"
@@ -231,8 +230,8 @@ static void to_row(fuse_req_t req, struct move *m)
         fuse_reply_err(req, 0);
         move_free(m);
     } else if (is_new) {
-        fs_refuse(req, EBADMSG, "mv %s %s: the file has no content yet",
-                  m->name, m->new_name);
+        local_refuse(req, l, m->new_name, EBADMSG,
+                     "mv of %s: the file has no content yet", m->name);
         move_free(m);
     } else if (d) {
         put_draft(req, m, d, away);
@@ -246,10 +245,10 @@ static void to_row(fuse_req_t req, struct move *m)
 
 static void refuse_room(fuse_req_t req, struct move *m)
 {
-    fs_refuse(req, ENOSPC,
-              "mv %s %s: drafts take all of the %zu bytes this mount keeps in "
-              "memory for them",
-              m->name, m->new_name, m->node->mount->drafts.max);
+    local_refuse(req, ((struct file *)m->node)->local, m->new_name, ENOSPC,
+                 "mv of %s: drafts take all of the %zu bytes this mount keeps "
+                 "in memory for them",
+                 m->name, m->node->mount->drafts.max);
     move_free(m);
 }
 
@@ -350,8 +349,9 @@ static void row_away(fuse_req_t req, struct move *m)
         fuse_reply_err(req, ENOENT);
         move_free(m);
     } else if (!table_writable(f->table)) {
-        fs_refuse(req, EACCES, "mv %s: the bot may not write in this channel",
-                  m->name);
+        local_refuse(req, f->local, m->name, EACCES,
+                     "mv to %s: the bot may not write in this channel",
+                     m->new_name);
         move_free(m);
     } else if (row_text(m->row)) {
         row_to_draft(req, m);
@@ -393,10 +393,9 @@ static void move_run(fuse_req_t req, struct call *c)
     bool draft = f->draft != NULL;
     pthread_mutex_unlock(&f->local->lock);
     if (m->target.kind == PATH_ROW && !table_writable(f->table)) {
-        fs_refuse(req, EACCES,
-                  "mv %s %s: the bot may not write in this "
-                  "channel",
-                  m->name, m->new_name);
+        local_refuse(req, f->local, m->new_name, EACCES,
+                     "mv of %s: the bot may not write in this channel",
+                     m->name);
         move_free(m);
     } else if (m->target.kind == PATH_ROW) {
         to_row(req, m);
@@ -415,29 +414,30 @@ static void free_data(void *m)
 void move_file(struct fuse_req *req, const struct rename *r)
 {
     bool from_rejected = r->from->type == &view_rejected;
+    struct node *from_table = from_rejected ? r->from->parent : r->from;
+    struct local *l = ((struct table_dir *)from_table)->local;
     struct path target;
 
     if (r->to->type != &type_table) {
-        fs_refuse(req, EPERM, "mv %s %s: not into this directory", r->name,
-                  r->new_name);
+        local_refuse(req, l, r->name, EPERM,
+                     "mv to %s: not into this directory", r->new_name);
         return;
     }
     if (view_is_reserved(r->new_name) ||
         (!from_rejected && view_is_reserved(r->name))) {
-        fs_refuse(req, EPERM, "mv %s %s: a view keeps its name", r->name,
-                  r->new_name);
+        local_refuse(req, l, r->new_name, EPERM,
+                     "mv of %s: a view keeps its name", r->name);
         return;
     }
     if (path_parse(r->new_name, &target) < 0 || target.kind == PATH_VERSION ||
         target.kind == PATH_SHORT) {
         buf_release(&target.text);
-        fs_refuse(req, EPERM,
-                  "mv %s %s: no key has this name (%%XX for '/', '%%', "
-                  "control characters, a leading '.', '@' before digits)",
-                  r->name, r->new_name);
+        local_refuse(req, l, r->new_name, EPERM,
+                     "mv of %s: no key has this name (%%XX for '/', '%%', "
+                     "control characters, a leading '.', '@' before digits)",
+                     r->name);
         return;
     }
-    struct node *from_table = from_rejected ? r->from->parent : r->from;
     if (from_table != r->to) {
         buf_release(&target.text);
         fuse_reply_err(req, EXDEV);

@@ -411,8 +411,9 @@ static int may_write(struct node *n)
     if (n->mount->o.read_only)
         return -EROFS;
     if (!table_writable(file_of(n)->table)) {
-        AUTO_STR char *table = table_name(file_of(n)->table);
-        log_warn("%s: the bot may not write in this channel", table);
+        AUTO_STR char *name = node_name(n, NULL);
+        local_refused(file_of(n)->local, name, -EACCES,
+                      "the bot may not write in this channel", NULL, 0);
         return -EACCES;
     }
     return 0;
@@ -687,6 +688,16 @@ static void file_read(fuse_req_t req, struct node *n, struct handle *h,
 
 /* --- write ---------------------------------------------------------------- */
 
+static void refuse_draft(fuse_req_t req, struct node *n, int error)
+{
+    AUTO_STR char *name = node_name(n, NULL);
+
+    local_refuse(req, file_of(n)->local, name, error,
+                 "drafts (files that are no rows) take more than the %zu bytes "
+                 "this mount keeps in memory for them",
+                 n->mount->drafts.max);
+}
+
 static void file_write(fuse_req_t req, struct node *n, struct handle *h,
                        const char *data, size_t size, off_t off)
 {
@@ -703,10 +714,7 @@ static void file_write(fuse_req_t req, struct node *n, struct handle *h,
     int r = draft_write(d, (uint64_t)off, data, size, clock_wall_ms());
     draft_unref(d);
     if (r < 0)
-        fs_refuse(req, -r,
-                  "drafts (files that are no rows) take more than the %zu "
-                  "bytes this mount keeps in memory for them",
-                  n->mount->drafts.max);
+        refuse_draft(req, n, -r);
     else
         fuse_reply_write(req, size);
 }

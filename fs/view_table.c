@@ -286,10 +286,10 @@ static void create_draft(fuse_req_t req, struct node *dir, const char *name,
     struct draft *draft = draft_new(&dir->mount->drafts, mode, ctx->uid,
                                     ctx->gid, clock_wall_ms());
     if (!draft) {
-        fs_refuse(req, ENOSPC,
-                  "%s: drafts (files that are no rows) take all of the %zu "
-                  "bytes this mount keeps in memory for them; remove some",
-                  name, dir->mount->drafts.max);
+        local_refuse(req, d->local, name, ENOSPC,
+                     "drafts (files that are no rows) take all of the %zu "
+                     "bytes this mount keeps in memory for them; remove some",
+                     dir->mount->drafts.max);
         return;
     }
     pthread_mutex_lock(&d->local->lock);
@@ -312,8 +312,8 @@ static void create_run(fuse_req_t req, struct call *c)
     else if (n)
         file_open(req, n, &c->fi, true);
     else if (!table_writable(d->table))
-        fs_refuse(req, EACCES,
-                  "%s: the bot may not write in this table's channel", c->name);
+        local_refuse(req, d->local, c->name, EACCES,
+                     "the bot may not write in this table's channel");
     else
         create_draft(req, c->node, c->name, c->mode, c->flags != 0, &c->fi);
     node_unref(n);
@@ -323,26 +323,28 @@ static void table_create_file(fuse_req_t req, struct node *dir,
                               const char *name, mode_t mode,
                               struct fuse_file_info *fi)
 {
+    struct local *l = dir_of(dir)->local;
     struct path p;
 
     if (view_is_reserved(name)) {
-        fs_refuse(req, EPERM, "%s: this name belongs to a view", name);
+        local_refuse(req, l, name, EPERM, "this name belongs to a view");
         return;
     }
     int r = path_parse(name, &p);
     enum path_kind kind = p.kind;
     buf_release(&p.text);
     if (r == -EILSEQ) {
-        fs_refuse(req, EILSEQ, "a file name that is not UTF-8");
+        local_refuse(req, l, "?", EILSEQ, "a file name that is not UTF-8");
         return;
     }
     if (r < 0 || kind == PATH_SHORT || kind == PATH_VERSION) {
-        fs_refuse(req, EINVAL, "%s: %s", name,
-                  kind == PATH_VERSION ? "'@' and digits name a version; in a "
-                                         "key the '@' is written %40"
-                  : kind == PATH_SHORT ? "this name stands for a longer key"
-                                       : "a key is named in one way only, "
-                                         "with %XX where it must be");
+        local_refuse(req, l, name, EINVAL, "%s",
+                     kind == PATH_VERSION
+                         ? "'@' and digits name a version; in a "
+                           "key the '@' is written %40"
+                     : kind == PATH_SHORT ? "this name stands for a longer key"
+                                          : "a key is named in one way only, "
+                                            "with %XX where it must be");
         return;
     }
 
@@ -440,8 +442,8 @@ static void unlink_run(fuse_req_t req, struct call *c)
     if (draft)
         fuse_reply_err(req, 0);
     else if (!table_writable(d->table))
-        fs_refuse(req, EACCES, "%s: the bot may not write in this channel",
-                  c->name);
+        local_refuse(req, d->local, c->name, EACCES,
+                     "rm: the bot may not write in this channel");
     else
         delete_row(req, c->node, n);
     node_unref(n);
@@ -450,7 +452,8 @@ static void unlink_run(fuse_req_t req, struct call *c)
 static void table_unlink(fuse_req_t req, struct node *dir, const char *name)
 {
     if (view_is_reserved(name)) {
-        fs_refuse(req, EPERM, "rm %s: this is a view and stays", name);
+        local_refuse(req, dir_of(dir)->local, name, EPERM,
+                     "rm: this is a view and stays");
         return;
     }
     call_when_open(req, dir_of(dir)->table, call_new(dir, name, unlink_run));

@@ -72,3 +72,13 @@ control faults '{"route":"/channels/{id}/messages","method":"POST","times":100,"
 said=$(failure_of "echo '{\"id\":\"u_1\",\"email\":\"lost\"}' >'$T/u_1.json'")
 assert_match "$said" 'Input/output error|timed out'
 assert_eq "$(cat "$T/u_1.json")" '{"id":"u_1","email":"a@x.org"}'
+
+# A name is refused in the table's .errors as a text is.
+last_error() { # command pattern
+    failure_of "$1" >"$WORK/said"
+    assert_match "$(tail -n 1 "$T/.errors")" "$2"
+}
+last_error "echo '{}' >'$T/%.json'" ' %\.json EINVAL .*one way'
+last_error "mv '$T/u_1.json' '$T/%.json'" ' %\.json EPERM mv of u_1\.json: no key'
+last_error "head -c 70000000 /dev/zero >'$T/huge'" ' huge ENOSPC .*drafts'
+assert_ok rm "$T/huge"
