@@ -16,6 +16,7 @@ struct draft {
     pthread_mutex_t lock; /* leaf; guards all below */
     struct buf data;
     struct draft_attr attr; /* size is data.len */
+    bool uncounted;         /* takes nothing of the budget */
 };
 
 static bool budget_take(struct draft_budget *b, size_t n)
@@ -61,10 +62,20 @@ void draft_unref(struct draft *d)
 {
     if (!d || atomic_fetch_sub(&d->refs, 1) != 1)
         return;
-    budget_give(d->budget, DRAFT_COST + d->data.len);
+    if (!d->uncounted)
+        budget_give(d->budget, DRAFT_COST + d->data.len);
     buf_release(&d->data);
     pthread_mutex_destroy(&d->lock);
     free(d);
+}
+
+void draft_uncount(struct draft *d)
+{
+    pthread_mutex_lock(&d->lock);
+    if (!d->uncounted)
+        budget_give(d->budget, DRAFT_COST + d->data.len);
+    d->uncounted = true;
+    pthread_mutex_unlock(&d->lock);
 }
 
 struct draft_attr draft_attr(struct draft *d)
@@ -115,7 +126,8 @@ void draft_read(struct draft *d, uint64_t offset, size_t len, struct buf *out)
 static int resize_locked(struct draft *d, size_t len)
 {
     if (len <= d->data.len) {
-        budget_give(d->budget, d->data.len - len);
+        if (!d->uncounted)
+            budget_give(d->budget, d->data.len - len);
         if (len == 0)
             buf_release(&d->data);
         else
@@ -123,7 +135,7 @@ static int resize_locked(struct draft *d, size_t len)
         return 0;
     }
     size_t more = len - d->data.len;
-    if (!budget_take(d->budget, more))
+    if (d->uncounted || !budget_take(d->budget, more))
         return -ENOSPC;
     buf_reserve(&d->data, more);
     memset(d->data.data + d->data.len, 0, more + 1);

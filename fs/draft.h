@@ -38,6 +38,10 @@ struct draft *draft_new(struct draft_budget *budget, mode_t mode, uid_t uid,
 struct draft *draft_ref(struct draft *d);
 void draft_unref(struct draft *d); /* NULL is fine */
 
+/* It lost its place to others: its bytes count no more, though who has it open
+ * reads on, and it cannot grow. */
+void draft_uncount(struct draft *d);
+
 struct draft_attr draft_attr(struct draft *d);
 void draft_set_mode(struct draft *d, mode_t mode);
 void draft_set_owner(struct draft *d, uid_t uid, gid_t gid);

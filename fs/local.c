@@ -7,6 +7,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "fs/file.h"
 #include "fs/fs.h"
 #include "fs/notify.h"
 #include "fs/pending.h"
@@ -297,20 +298,48 @@ int64_t local_mtime(const struct local *l, const char *name,
 
 /* --- refusals ------------------------------------------------------------- */
 
+/* Names in .rejected, each with its NUL, that stand for nothing any more.
+ * Their nodes are gone before another text may have the name. Caller holds
+ * l->lock; a reference for each to nodes. */
+static size_t drop_nodes_locked(struct local *l, struct node *dir,
+                                const struct buf *names,
+                                struct node *nodes[REFUSAL_TEXTS_MAX])
+{
+    size_t count = 0;
+
+    for (size_t at = 0; dir && at < names->len && count < REFUSAL_TEXTS_MAX;
+         at += strlen(names->data + at) + 1) {
+        struct node *n = node_find(l->mount->inodes, dir, names->data + at);
+        if (!n)
+            continue;
+        file_gone_locked((struct file *)n);
+        nodes[count++] = n;
+    }
+    return count;
+}
+
 void local_refused(struct local *l, const char *path, int r, const char *why,
                    const char *text, size_t len)
 {
     struct mount *m = l->mount;
+    AUTO_BUF struct buf dropped = BUF_INIT;
+    struct node *nodes[REFUSAL_TEXTS_MAX];
 
     log_warn("%s refused: %s", path, why);
     pthread_mutex_lock(&l->lock);
     refusals_add(&l->refusals, clock_wall_ms(), path, r, why, text, len, m->uid,
-                 m->gid);
-    pthread_mutex_unlock(&l->lock);
-
+                 m->gid, &dropped);
     struct node *table = node_find_id(m->inodes, l->table_id);
     struct node *dir = table ? node_find(m->inodes, table, ".rejected") : NULL;
+    size_t count = drop_nodes_locked(l, dir, &dropped, nodes);
     struct node *file = dir ? node_find(m->inodes, dir, path) : NULL;
+    pthread_mutex_unlock(&l->lock);
+
+    for (size_t i = 0; i < count; i++) {
+        AUTO_STR char *name = node_name(nodes[i], NULL);
+        notify_name(m->notify, dir, name, nodes[i]);
+        node_unref(nodes[i]);
+    }
     if (dir)
         notify_changed(m->notify, dir);
     if (file)

@@ -19,11 +19,15 @@ void refusals_release(struct refusals *f)
     draft_set_release(&f->rejected);
 }
 
-static bool drop_oldest(struct refusals *f)
+static bool drop_oldest(struct refusals *f, struct buf *dropped)
 {
     struct draft_name *n = draft_set_next(&f->rejected, 0);
 
-    return n && draft_set_remove(&f->rejected, n->name);
+    if (!n)
+        return false;
+    buf_add(dropped, n->name, strlen(n->name) + 1);
+    draft_uncount(n->draft);
+    return draft_set_remove(&f->rejected, n->name);
 }
 
 static void add_line(struct refusals *f, int64_t now_ms, const char *path,
@@ -45,13 +49,14 @@ static void add_line(struct refusals *f, int64_t now_ms, const char *path,
 
 void refusals_add(struct refusals *f, int64_t now_ms, const char *path, int r,
                   const char *why, const char *text, size_t len, uid_t uid,
-                  gid_t gid)
+                  gid_t gid, struct buf *dropped)
 {
     add_line(f, now_ms, path, r, why);
     if (!text)
         return;
 
-    while (f->rejected.names.count >= REFUSAL_TEXTS_MAX && drop_oldest(f))
+    while (f->rejected.names.count >= REFUSAL_TEXTS_MAX &&
+           drop_oldest(f, dropped))
         ;
     /* Who has the old text of this path open sees the new one. */
     const struct draft_name *old = draft_set_find(&f->rejected, path);
@@ -61,10 +66,10 @@ void refusals_add(struct refusals *f, int64_t now_ms, const char *path, int r,
         draft_set_remove(&f->rejected, path);
     }
     while (!d && !(d = draft_new(&f->budget, 0644, uid, gid, now_ms)))
-        if (!drop_oldest(f))
+        if (!drop_oldest(f, dropped))
             return;
     while (len > 0 && draft_write(d, 0, text, len, now_ms) < 0)
-        if (!drop_oldest(f))
+        if (!drop_oldest(f, dropped))
             break;
     struct draft_name *n = draft_set_put(&f->rejected, path, d);
     n->note = xstrdup(why);

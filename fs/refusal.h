@@ -24,10 +24,11 @@ void refusals_init(struct refusals *f);
 void refusals_release(struct refusals *f);
 
 /* One line: time, path (as in the table's directory), errno's name, reason.
- * text may be NULL: then the line is all. */
+ * text may be NULL: then the line is all. The names of texts that were dropped
+ * for it go to dropped, each with its NUL. */
 void refusals_add(struct refusals *f, int64_t now_ms, const char *path, int r,
                   const char *why, const char *text, size_t len, uid_t uid,
-                  gid_t gid);
+                  gid_t gid, struct buf *dropped);
 
 /* The row took a version: its reason is history, its text stays to be seen. */
 void refusals_settled(struct refusals *f, const char *path);

@@ -82,3 +82,24 @@ last_error "echo '{}' >'$T/%.json'" ' %\.json EINVAL .*one way'
 last_error "mv '$T/u_1.json' '$T/%.json'" ' %\.json EPERM mv of u_1\.json: no key'
 last_error "head -c 70000000 /dev/zero >'$T/huge'" ' huge ENOSPC .*drafts'
 assert_ok rm "$T/huge"
+
+# Of the rejected texts the oldest make room, and are gone for who knew them.
+for ((i = 0; i < 64; i++)); do
+    failure_of "printf '{\"n\":}' >'$T/r$i.json'" >"$WORK/said"
+done
+assert_eq "$(cat "$T"/.rejected/r*.json | wc -c)" $((64 * 6))
+exec 3<"$T/.rejected/r0.json"
+for ((i = 64; i < 84; i++)); do
+    failure_of "printf '{\"n\":}' >'$T/r$i.json'" >"$WORK/said"
+done
+gone() { ! [ -e "$T/.rejected/r19.json" ]; }
+wait_for gone
+for ((i = 0; i < 20; i++)); do
+    assert_fails [ -e "$T/.rejected/r$i.json" ]
+done
+assert_eq "$(ls "$T/.rejected" | wc -l)" 64
+assert_eq "$(cat <&3)" '{"n":}'
+exec 3<&-
+# A name that comes again has its new text.
+failure_of "printf '{\"again\":}' >'$T/r0.json'" >"$WORK/said"
+assert_eq "$(cat "$T/.rejected/r0.json")" '{"again":}'

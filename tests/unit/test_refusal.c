@@ -14,6 +14,7 @@
 #include "fs/refusal.h"
 
 static struct refusals f;
+static struct buf dropped;
 
 static int setup(void **state)
 {
@@ -26,14 +27,15 @@ static int teardown(void **state)
 {
     (void)state;
     refusals_release(&f);
+    buf_release(&dropped);
     assert_int_equal(atomic_load(&f.budget.used), 0);
     return 0;
 }
 
 static void refuse(const char *path, const char *why, const char *text)
 {
-    refusals_add(&f, 0, path, -EINVAL, why, text, text ? strlen(text) : 0, 0,
-                 0);
+    refusals_add(&f, 0, path, -EINVAL, why, text, text ? strlen(text) : 0, 0, 0,
+                 &dropped);
 }
 
 static void rejected_is(const char *path, const char *text)
@@ -101,6 +103,11 @@ static void oldest_texts_go_first(void **state)
     assert_int_equal(f.rejected.names.count, REFUSAL_TEXTS_MAX);
     assert_null(draft_set_find(&f.rejected, "2.json"));
     assert_non_null(draft_set_find(&f.rejected, "3.json"));
+    assert_true(buf_equals(&dropped,
+                           "0.json\0"
+                           "1.json\0"
+                           "2.json",
+                           21));
 }
 
 static void many_bytes_push_out_older_texts(void **state)
@@ -110,13 +117,22 @@ static void many_bytes_push_out_older_texts(void **state)
 
     (void)state;
     memset(big, 'x', len);
+    refuse("open.json", "why", "read on");
+    struct draft *open =
+        draft_ref(draft_set_find(&f.rejected, "open.json")->draft);
     for (int i = 0; i < 3; i++) {
         char name[32];
         snprintf(name, sizeof(name), "%d.json", i);
-        refusals_add(&f, 0, name, -EFBIG, "why", big, len, 0, 0);
+        refusals_add(&f, 0, name, -EFBIG, "why", big, len, 0, 0, &dropped);
     }
     assert_true(atomic_load(&f.budget.used) <= REFUSAL_BYTES_MAX);
     assert_null(draft_set_find(&f.rejected, "0.json"));
+    /* What is open is read on, counts no more and does not grow. */
+    assert_null(draft_set_find(&f.rejected, "open.json"));
+    assert_int_equal(draft_attr(open).size, 7);
+    assert_int_equal(draft_write(open, 7, "x", 1, 0), -ENOSPC);
+    assert_int_equal(draft_truncate(open, 2, 0), 0);
+    draft_unref(open);
     assert_int_equal(
         draft_attr(draft_set_find(&f.rejected, "2.json")->draft).size, len);
 }
