@@ -149,7 +149,7 @@ uint64_t table_id(const struct table *t);           /* its channel */
 uint64_t table_history_id(const struct table *t);   /* its thread */
 struct namespace *table_namespace(struct table *t); /* borrowed, lives with t */
 int64_t table_mtime_ms(struct table *t);            /* of its set of rows */
-int64_t table_defined_ms(struct table *t); /* of its name and schema */
+int64_t table_defined_ms(struct table *t);          /* of its name and schema */
 bool table_writable(struct table *t);
 /* Appends its part of engine_status(): one JSON object with rows, bytes,
  * ignored (messages by others), damaged and damage, what waits. Counts are
