@@ -48,6 +48,9 @@ make_table prod quick
 echo '{"id":"r","v":1}' >"$T/r.json" || fail "insert"
 stop_mount
 start_mount
+# Sessions may begin five seconds apart only; news comes with one.
+connected() { [ "$(status_json .gateway.connected)" = true ]; }
+wait_for connected
 cat "$A/w1.json" "$A/w2.json" "$T/r.json" >"$WORK/out" || fail "cat"
 # Open and read: each of them leaves its node to the reader when it changes.
 exec 5<"$A/w1.json" 6<"$A/w2.json" 7<"$T/r.json"
