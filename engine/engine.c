@@ -119,7 +119,8 @@ int engine_open(const struct engine_options *o, struct engine **out,
     e->core.retry_ms = (e->core.settle_ms + 1) / 2;
     e->core.grace_ms = 5 * e->core.settle_ms;
     e->core.pool = job_pool_new(OWN_THREADS);
-    e->core.texts = text_cache_new(&e->core, TEXT_CACHE);
+    e->core.texts =
+        text_cache_new(&e->core, o->cache_bytes ? o->cache_bytes : TEXT_CACHE);
     e->lent = job_pool_new(LENT_THREADS);
     e->watch = o->watch;
     e->watch_arg = o->watch_arg;

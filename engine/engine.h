@@ -67,9 +67,10 @@ struct engine_options {
     size_t n_guilds;
     const char *by; /* who writes: "ada@host" */
     bool read_only;
-    bool all;          /* load every catalog now (a mount); else on demand */
-    int64_t settle_ms; /* how long the background writer gathers before it
-                          brings row messages up to date; 0: 2000 */
+    uint64_t cache_bytes; /* texts of large rows kept in memory; 0: 64 MiB */
+    bool all;             /* load every catalog now (a mount); else on demand */
+    int64_t settle_ms;    /* how long the background writer gathers before it
+                             brings row messages up to date; 0: 2000 */
     void (*watch)(void *arg, const struct change *c); /* on any thread, no lock
                                  held; takes note and returns. May be NULL. */
     void *watch_arg;

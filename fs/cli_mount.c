@@ -137,6 +137,7 @@ static int serve_mount(struct session *s, struct mount *m, struct err *err)
         .n_guilds = s->settings.n_guilds,
         .by = by,
         .read_only = s->options.read_only,
+        .cache_bytes = s->options.cache_bytes,
         .all = true,
         .watch = mount_watch,
         .watch_arg = m,

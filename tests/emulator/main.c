@@ -166,10 +166,10 @@ static char *random_token(uint64_t id)
 static void make_world(struct emulator *e)
 {
     e->owner = user_new(e, "owner", false);
-    e->bot = user_new(e, "dbcord", true);
+    e->bot = user_new(e, "robot", true);
     e->app = xcalloc(1, sizeof *e->app);
     e->app->id = e->bot->id;
-    e->app->name = xstrdup("dbcord");
+    e->app->name = xstrdup("robot");
     e->app->flags = APP_FLAG_MESSAGE_CONTENT_LIMITED | APP_FLAG_MEMBERS_LIMITED;
     RAND_bytes(e->link_key, sizeof e->link_key);
     e->token =

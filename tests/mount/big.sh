@@ -43,6 +43,14 @@ ls -l "$T" >"$WORK/out"
 control clock '{"advance_ms":172800000}' >"$WORK/out"
 assert_ok cmp "$WORK/row" "$T/big.json"
 
+# What is kept of such texts is bounded, by -o cache=SIZE.
+kept() { status_json .engine.text_cache_bytes; }
+[ "$(kept)" -ge 5000 ] || fail "the text was not kept: $(kept) bytes"
+stop_mount
+start_mount -o cache=1K
+assert_ok cmp "$WORK/row" "$T/big.json"
+[ "$(kept)" -le 1024 ] || fail "cache=1K keeps $(kept) bytes"
+
 # 10,000 rows: complete, counted once.
 mkdir "$DB/prod/wide"
 python3 - "$DB/prod/wide" <<'PY' || fail "10,000 rows"
