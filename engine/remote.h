@@ -47,8 +47,8 @@ struct remote_channel {
     uint64_t id, guild_id, parent_id;
     enum remote_channel_kind kind;
     int position;
-    bool archived;
-    bool viewable;   /* this bot may see and read it … */
+    bool archived, locked; /* threads */
+    bool viewable;         /* this bot may see and read it … */
     bool writable;   /* … and write and attach (for a thread: in threads) */
     bool manageable; /* … and edit or delete it */
     char *name;      /* as the store normalised it */
@@ -90,6 +90,7 @@ enum remote_op {
     REMOTE_GUILD,          /* guild -> guild */
     REMOTE_CHANNELS,       /* guild -> channels, no threads */
     REMOTE_CHANNEL_CREATE, /* guild, parent, kind, name, topic -> channel */
+    REMOTE_CHANNEL,        /* channel (or thread) -> channel */
     REMOTE_CHANNEL_DELETE, /* channel */
     REMOTE_THREAD_START, /* channel, message, name -> channel (id = message) */
     REMOTE_LIST,         /* channel, before|after, limit -> messages */

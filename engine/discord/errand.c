@@ -484,6 +484,7 @@ static bool take_success(struct errand *e, struct json_object *o,
         return take_guild(e, o, facts);
     case REMOTE_CHANNELS:
         return take_channels(e, o, facts);
+    case REMOTE_CHANNEL:
     case REMOTE_CHANNEL_CREATE:
     case REMOTE_THREAD_START:
         return take_channel(e, o, facts);

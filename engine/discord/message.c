@@ -237,7 +237,9 @@ int discord_parse_channel(struct json_object *o, struct remote_channel *out)
     }
     struct json_object *meta = member(o, "thread_metadata", json_type_object);
     struct json_object *archived = member(meta, "archived", json_type_boolean);
+    struct json_object *locked = member(meta, "locked", json_type_boolean);
     c.archived = archived && json_object_get_boolean(archived);
+    c.locked = locked && json_object_get_boolean(locked);
     c.name = xstrdup(name ? name : "");
     *out = c;
     return 0;

@@ -244,6 +244,7 @@ static int check_needed(const struct remote_request *q, struct err *err)
         [REMOTE_GUILD] = GUILD,
         [REMOTE_CHANNELS] = GUILD,
         [REMOTE_CHANNEL_CREATE] = GUILD,
+        [REMOTE_CHANNEL] = CHANNEL,
         [REMOTE_CHANNEL_DELETE] = CHANNEL,
         [REMOTE_THREAD_START] = CHANNEL | MESSAGE,
         [REMOTE_LIST] = CHANNEL,
@@ -298,6 +299,9 @@ int route_of(struct route *r, const struct remote_request *q, int64_t wall_ms,
             utf16_units(q->topic, strlen(q->topic)) > 1024)
             e = err_set(err, -EINVAL, "a topic has at most 1024 characters");
         buf_printf(&p, "/guilds/%" PRIu64 "/channels", q->guild);
+        break;
+    case REMOTE_CHANNEL:
+        buf_printf(&p, "/channels/%" PRIu64, q->channel);
         break;
     case REMOTE_CHANNEL_DELETE:
         method = "DELETE";

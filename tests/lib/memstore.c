@@ -29,13 +29,12 @@ static bool is_old(uint64_t id)
     return clock_wall_ms() - born > FORTNIGHT_MS;
 }
 
-static void copy_message(const struct mem_channel *c,
-                         const struct mem_message *m,
-                         struct remote_message *out)
+void mem_copy_message(uint64_t channel, const struct mem_message *m,
+                      struct remote_message *out)
 {
     *out = (struct remote_message){
         .id = m->id,
-        .channel_id = c->id,
+        .channel_id = channel,
         .author_id = m->author,
         .thread_id = m->thread,
         .type = m->type,
@@ -72,7 +71,7 @@ static void copy_channel(const struct memstore *s, const struct mem_channel *c,
 /* --- finding ---------------------------------------------------------------
  */
 
-static struct mem_channel *find_channel(struct memstore *s, uint64_t id)
+static struct mem_channel *find_channel(const struct memstore *s, uint64_t id)
 {
     for (size_t i = 0; i < s->n_channels; i++)
         if (s->channels[i]->id == id)
@@ -103,6 +102,13 @@ static struct mem_message *find_message(const struct mem_channel *c,
                                                          : NULL;
 }
 
+struct mem_message *mem_find_message(const struct memstore *s, uint64_t channel,
+                                     uint64_t id)
+{
+    const struct mem_channel *c = find_channel(s, channel);
+    return c ? find_message(c, id) : NULL;
+}
+
 static int no_channel(struct err *err, uint64_t id)
 {
     return err_set(err, -ENOENT, "there is no channel %llu",
@@ -123,7 +129,8 @@ static void emit_message(struct memstore *s, const struct mem_channel *c,
 {
     struct remote_event ev = {.kind = REMOTE_EVENT_MESSAGE, .created = created};
 
-    copy_message(c, m, &ev.message);
+    mem_copy_message(c->id, m, &ev.message);
+    mem_search_note(s, c->id, m->id);
     mem_emit(s, &ev);
 }
 
@@ -139,6 +146,8 @@ static void emit_deleted(struct memstore *s, uint64_t channel,
     };
 
     memcpy(copy, ids, n * sizeof(*copy));
+    for (size_t i = 0; i < n; i++)
+        mem_search_note(s, channel, ids[i]);
     mem_emit(s, &ev);
 }
 
@@ -242,7 +251,7 @@ static int post(struct memstore *s, struct remote_request *req,
     emit_message(s, c, m, true);
     reply->messages = xcalloc(1, sizeof(*reply->messages));
     reply->n_messages = 1;
-    copy_message(c, m, &reply->messages[0]);
+    mem_copy_message(c->id, m, &reply->messages[0]);
     return 0;
 }
 
@@ -281,7 +290,7 @@ static int edit(struct memstore *s, struct remote_request *req,
     emit_message(s, c, m, false);
     reply->messages = xcalloc(1, sizeof(*reply->messages));
     reply->n_messages = 1;
-    copy_message(c, m, &reply->messages[0]);
+    mem_copy_message(c->id, m, &reply->messages[0]);
     return 0;
 }
 
@@ -348,7 +357,8 @@ static int list(struct memstore *s, const struct remote_request *req,
     }
     reply->messages = xcalloc(to - from, sizeof(*reply->messages));
     for (size_t i = from; i < to; i++)
-        copy_message(c, c->messages[i], &reply->messages[reply->n_messages++]);
+        mem_copy_message(c->id, c->messages[i],
+                         &reply->messages[reply->n_messages++]);
     return 0;
 }
 
@@ -362,7 +372,7 @@ static int get(struct memstore *s, const struct remote_request *req,
         return no_message(err, req->message);
     reply->messages = xcalloc(1, sizeof(*reply->messages));
     reply->n_messages = 1;
-    copy_message(c, m, &reply->messages[0]);
+    mem_copy_message(c->id, m, &reply->messages[0]);
     return 0;
 }
 
@@ -423,6 +433,19 @@ static int create_channel(struct memstore *s, const struct remote_request *req,
     struct mem_channel *c =
         add_channel(s, next_id(s), req->kind, req->parent, req->name);
     emit_channel(s, c, REMOTE_EVENT_CHANNEL, true);
+    reply->channels = xcalloc(1, sizeof(*reply->channels));
+    reply->n_channels = 1;
+    copy_channel(s, c, &reply->channels[0]);
+    return 0;
+}
+
+static int get_channel(struct memstore *s, const struct remote_request *req,
+                       struct remote_reply *reply, struct err *err)
+{
+    const struct mem_channel *c = find_channel(s, req->channel);
+
+    if (!c)
+        return no_channel(err, req->channel);
     reply->channels = xcalloc(1, sizeof(*reply->channels));
     reply->n_channels = 1;
     copy_channel(s, c, &reply->channels[0]);
@@ -525,6 +548,8 @@ int mem_execute(struct memstore *s, struct remote_request *req,
         return 0;
     case REMOTE_CHANNEL_CREATE:
         return create_channel(s, req, reply, err);
+    case REMOTE_CHANNEL:
+        return get_channel(s, req, reply, err);
     case REMOTE_CHANNEL_DELETE:
         return delete_channel(s, req, err);
     case REMOTE_THREAD_START:
@@ -544,9 +569,9 @@ int mem_execute(struct memstore *s, struct remote_request *req,
     case REMOTE_DOWNLOAD:
         return download(s, req, reply, err);
     case REMOTE_SEARCH:
-        break;
+        return mem_search(s, req, reply, err);
     }
-    return err_set(err, -EAGAIN, "there is no search here");
+    return err_set(err, -EINVAL, "no such request");
 }
 
 void mem_guild_free(struct memstore *s)
@@ -554,6 +579,7 @@ void mem_guild_free(struct memstore *s)
     for (size_t i = 0; i < s->n_channels; i++)
         channel_free(s->channels[i]);
     free(s->channels);
+    mem_search_free(s);
 }
 
 /* --- a look inside ---------------------------------------------------------

@@ -57,6 +57,8 @@ static void each_operation_has_its_route(void **state)
                                           .guild = 7,
                                           .name = "table-people"},
                  "POST", "/guilds/7/channels", "POST /guilds/{id}/channels", 7);
+    expect_route(&(struct remote_request){.op = REMOTE_CHANNEL, .channel = 8},
+                 "GET", "/channels/8", "GET /channels/{id}", 8);
     expect_route(
         &(struct remote_request){.op = REMOTE_CHANNEL_DELETE, .channel = 8},
         "DELETE", "/channels/8", "DELETE /channels/{id}", 8);
