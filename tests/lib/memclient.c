@@ -159,6 +159,8 @@ static void request_free(struct mem_request *q)
     free((void *)(uintptr_t)q->req.name);
     free((void *)(uintptr_t)q->req.topic);
     free((void *)(uintptr_t)q->req.ids);
+    free((void *)(uintptr_t)q->search.content);
+    free((void *)(uintptr_t)q->search.channels);
     remote_draft_release(&q->req.draft);
     free(q);
 }
@@ -302,6 +304,18 @@ static void *work(void *arg)
     return NULL;
 }
 
+static void copy_search(struct mem_request *q, const struct remote_search *from)
+{
+    q->search = *from;
+    q->search.content = from->content ? xstrdup(from->content) : NULL;
+    if (from->n_channels) {
+        uint64_t *ids = xcalloc(from->n_channels, sizeof(*ids));
+        memcpy(ids, from->channels, from->n_channels * sizeof(*ids));
+        q->search.channels = ids;
+    }
+    q->req.search = &q->search;
+}
+
 static uint64_t submit(struct remote *r, struct remote_request *req,
                        remote_done *done, void *arg)
 {
@@ -319,6 +333,8 @@ static uint64_t submit(struct remote *r, struct remote_request *req,
         memcpy(ids, req->ids, req->n_ids * sizeof(*ids));
         q->req.ids = ids;
     }
+    if (req->search)
+        copy_search(q, req->search);
     q->client = c;
     q->done = done;
     q->arg = arg;

@@ -63,6 +63,19 @@ void memstore_set_age(struct memstore *s, int64_t ms);
 /* No file larger than that. */
 void memstore_set_max_file(struct memstore *s, uint64_t bytes);
 
+/* What the search is like; all false: it knows everything at once. Else as
+ * unreliable as Discord's. */
+struct memstore_search {
+    bool lag;          /* it hears of changes at memstore_search_catch_up() */
+    size_t drop_every; /* of the changes, that many it never hears of */
+    bool stale;        /* what was deleted is still found, as it was */
+    bool reorder;      /* hits stand in pages where they do not belong */
+    bool not_ready;    /* -EAGAIN */
+    bool deep;         /* it answers, and says that it is still at work */
+};
+void memstore_set_search(struct memstore *s, const struct memstore_search *how);
+void memstore_search_catch_up(struct memstore *s);
+
 /* --- a look inside ---------------------------------------------------------
  */
 

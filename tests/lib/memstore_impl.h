@@ -1,5 +1,6 @@
 /* The inside of the store in memory: memstore.c keeps the guild and carries
- * out requests, memclient.c has the queues, the threads and the faults. */
+ * out requests, memsearch.c searches it, memclient.c has the queues, the
+ * threads and the faults. */
 #pragma once
 
 #include <pthread.h>
@@ -33,11 +34,27 @@ struct mem_channel {
     size_t n_messages;
 };
 
+/* What the search knows of a message. */
+struct mem_entry {
+    uint64_t id, channel;
+    char *content;
+};
+
+struct mem_search {
+    struct memstore_search how;
+    struct mem_entry *entries; /* by id */
+    size_t n, cap;
+    struct mem_entry *late; /* changes the index has not heard of */
+    size_t n_late;
+    size_t changes;
+};
+
 struct mem_request {
     struct mem_request *next;
     uint64_t number;
     struct mem_client *client;
-    struct remote_request req; /* its strings are owned */
+    struct remote_request req;   /* its strings are owned */
+    struct remote_search search; /* req.search, its pointers owned */
     remote_done *done;
     void *arg;
     bool cancelled;
@@ -95,12 +112,24 @@ struct memstore {
         int64_t at_ms;
     } last_posts[64];
     size_t n_last_posts;
+    struct mem_search search;
 };
 
 /* memstore.c; the caller holds the lock */
 int mem_execute(struct memstore *s, struct remote_request *req,
                 struct remote_reply *reply, struct err *err);
 void mem_guild_free(struct memstore *s);
+struct mem_message *mem_find_message(const struct memstore *s, uint64_t channel,
+                                     uint64_t id);
+void mem_copy_message(uint64_t channel, const struct mem_message *m,
+                      struct remote_message *out);
+
+/* memsearch.c; the caller holds the lock. A message came, changed or went. */
+void mem_search_note(struct memstore *s, uint64_t channel, uint64_t id);
+void mem_search_catch_up(struct memstore *s);
+int mem_search(struct memstore *s, const struct remote_request *req,
+               struct remote_reply *reply, struct err *err);
+void mem_search_free(struct memstore *s);
 
 /* memclient.c; the caller holds the lock. Takes what ev owns. */
 void mem_emit(struct memstore *s, struct remote_event *ev);
