@@ -197,6 +197,9 @@ static int search_path(const struct remote_request *q, struct buf *p,
     if (s->content && *s->content) {
         buf_addstr(p, "&content=");
         add_escaped(p, s->content);
+        /* Else no more than two others may stand between two words. */
+        if (strchr(s->content, ' '))
+            buf_addstr(p, "&slop=100");
     }
     if (p->len > 8000)
         return err_set(err, -EINVAL, "a search of %zu bytes is too long",

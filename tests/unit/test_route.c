@@ -145,7 +145,7 @@ static void search_says_all_it_was_asked(void **state)
                  "/guilds/7/messages/search?limit=25&offset=50&sort_by="
                  "timestamp&sort_order=asc&include_nsfw=true&author_id=3&"
                  "min_id=4&max_id=5&channel_id=1&channel_id=2&content=k9a%20f"
-                 "%C3%BC%26x%3D1",
+                 "%C3%BC%26x%3D1&slop=100",
                  "GET /guilds/{id}/messages/search", 7);
     s.offset = 9976;
     expect_refused(&q);
