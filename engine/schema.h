@@ -62,6 +62,13 @@ int schema_check(const struct schema *s, const char *key, size_t key_len,
                  const char *text, size_t len, struct buf *out,
                  struct buf *key_out, struct err *err);
 
+/* The same for a row that is part of something larger, its key taken from the
+ * text: where a member is wrong, err does not say where, but *at is its offset
+ * in text; else SIZE_MAX. */
+int schema_check_at(const struct schema *s, const char *text, size_t len,
+                    struct buf *out, struct buf *key_out, size_t *at,
+                    struct err *err);
+
 /* A row renamed: the text with its primary key changed to the new key. The
  * text was checked when it was stored; the key is here: -EINVAL where the
  * schema does not allow it. */

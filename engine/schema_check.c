@@ -1,6 +1,7 @@
 /* Rows are checked on their text, member by member, without a tree: a table of
  * a million rows is checked when its schema changes. */
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,21 +82,31 @@ static bool pk_may_be_number(const struct schema *s)
     return !s->pk_property || s->pk_property->type != SCHEMA_STR;
 }
 
+/* The text that is being checked, for who is told where it is wrong. */
+struct spot {
+    const char *text;
+    size_t *at; /* not NULL: the offset goes here instead of into words */
+};
+
 /* "field 'age' (line 3, column 9)"; value NULL: it is not in the text. */
 static void add_field(struct buf *b, const char *name, size_t name_len,
-                      const char *text, const char *value)
+                      const struct spot *spot, const char *value)
 {
     buf_addstr(b, "field '");
     schema_add_cut(b, name, name_len);
     buf_addc(b, '\'');
     if (!value)
         return;
+    if (spot->at) {
+        *spot->at = (size_t)(value - spot->text);
+        return;
+    }
     buf_addstr(b, " (");
-    add_position(b, text, value);
+    add_position(b, spot->text, value);
     buf_addc(b, ')');
 }
 
-static int check_field(const struct property *p, const char *text,
+static int check_field(const struct property *p, const struct spot *spot,
                        const struct json_member *m, struct err *err)
 {
     AUTO_BUF struct buf expected = BUF_INIT;
@@ -103,14 +114,14 @@ static int check_field(const struct property *p, const char *text,
     if (schema_check_value(p, m->type, m->value, m->value_len, &expected))
         return 0;
     AUTO_BUF struct buf b = BUF_INIT;
-    add_field(&b, p->name, p->name_len, text, text ? m->value : NULL);
+    add_field(&b, p->name, p->name_len, spot, spot ? m->value : NULL);
     buf_printf(&b, ": expected %s, found ", expected.data);
     add_found(&b, m->value, m->value_len);
     return err_set(err, -EINVAL, "%s", b.data);
 }
 
 /* The key as the text's primary key has it. */
-static int key_of_value(const struct schema *s, const char *text,
+static int key_of_value(const struct schema *s, const struct spot *spot,
                         const struct json_member *m, struct buf *out,
                         struct err *err)
 {
@@ -124,7 +135,7 @@ static int key_of_value(const struct schema *s, const char *text,
         return 0;
     }
     AUTO_BUF struct buf b = BUF_INIT;
-    add_field(&b, s->pk, s->pk_len, text, m->value);
+    add_field(&b, s->pk, s->pk_len, spot, m->value);
     buf_printf(&b, ": the primary key must be %s, found ",
                pk_is_int(s)          ? "a whole number like 12"
                : pk_may_be_number(s) ? "a string or a whole number like 12"
@@ -134,10 +145,10 @@ static int key_of_value(const struct schema *s, const char *text,
 }
 
 static int check_pk(const struct schema *s, const char *key, size_t key_len,
-                    const char *text, const struct json_member *m,
+                    const struct spot *spot, const struct json_member *m,
                     struct buf *found, struct err *err)
 {
-    int r = key_of_value(s, text, m, found, err);
+    int r = key_of_value(s, spot, m, found, err);
     if (r < 0)
         return r;
     if (!key) {
@@ -148,7 +159,7 @@ static int check_pk(const struct schema *s, const char *key, size_t key_len,
         return 0;
 
     AUTO_BUF struct buf b = BUF_INIT;
-    add_field(&b, s->pk, s->pk_len, text, m->value);
+    add_field(&b, s->pk, s->pk_len, spot, m->value);
     buf_addstr(&b, ": the primary key is ");
     add_found(&b, m->value, m->value_len);
     buf_addstr(&b, ", but the row is '");
@@ -214,13 +225,13 @@ static void found_release(struct found *f)
 #define AUTO_FOUND __attribute__((cleanup(found_release)))
 
 static int check_members(const struct schema *s, const char *key,
-                         size_t key_len, const char *text, size_t len,
+                         size_t key_len, const struct spot *spot, size_t len,
                          struct found *f, struct err *err)
 {
     struct json_member m;
     int r = 0;
 
-    for (size_t at = 0; r == 0 && json_next(text, len, &at, &m);) {
+    for (size_t at = 0; r == 0 && json_next(spot->text, len, &at, &m);) {
         const struct member_name *n = member_names_add(&f->names, &m, len);
         bool pk = n->len == s->pk_len && memcmp(n->text, s->pk, n->len) == 0;
         struct property *p = schema_property(s, n->text, n->len);
@@ -228,13 +239,13 @@ static int check_members(const struct schema *s, const char *key,
             f->present[p - s->properties] = 1;
         if (pk && !f->has_pk) {
             f->has_pk = true;
-            r = check_pk(s, key, key_len, text, &m, &f->key, err);
+            r = check_pk(s, key, key_len, spot, &m, &f->key, err);
         }
         if (r == 0 && p) {
-            r = check_field(p, text, &m, err);
+            r = check_field(p, spot, &m, err);
         } else if (r == 0 && s->closed && !pk) {
             AUTO_BUF struct buf b = BUF_INIT;
-            add_field(&b, n->text, n->len, text, m.name);
+            add_field(&b, n->text, n->len, spot, m.name);
             r = err_set(err, -EINVAL,
                         "%s: the schema does not have it, and allows no "
                         "others",
@@ -247,16 +258,17 @@ static int check_members(const struct schema *s, const char *key,
     const struct member_name *twice = member_names_twice(&f->names);
     if (twice) {
         AUTO_BUF struct buf b = BUF_INIT;
-        add_field(&b, twice->text, twice->len, text, NULL);
+        add_field(&b, twice->text, twice->len, spot, NULL);
         return err_set(err, -EINVAL, "%s is there twice", b.data);
     }
     return 0;
 }
 
-int schema_check(const struct schema *s, const char *key, size_t key_len,
-                 const char *text, size_t len, struct buf *out,
+static int check(const struct schema *s, const char *key, size_t key_len,
+                 const struct spot *spot, size_t len, struct buf *out,
                  struct buf *key_out, struct err *err)
 {
+    const char *text = spot->text;
     AUTO_BUF struct buf pk_value = BUF_INIT;
     AUTO_FOUND struct found f = {.key = BUF_INIT};
     int r = key ? schema_check_key(key, key_len, err) : 0;
@@ -271,7 +283,7 @@ int schema_check(const struct schema *s, const char *key, size_t key_len,
         return r;
 
     f.present = xcalloc(s->n_properties, 1);
-    r = check_members(s, key, key_len, text, len, &f, err);
+    r = check_members(s, key, key_len, spot, len, &f, err);
     if (r < 0)
         return r;
     if (!f.has_pk && !key)
@@ -312,6 +324,22 @@ int schema_check(const struct schema *s, const char *key, size_t key_len,
     if (!key)
         buf_add(key_out, f.key.data, f.key.len);
     return 0;
+}
+
+int schema_check(const struct schema *s, const char *key, size_t key_len,
+                 const char *text, size_t len, struct buf *out,
+                 struct buf *key_out, struct err *err)
+{
+    return check(s, key, key_len, &(struct spot){text, NULL}, len, out, key_out,
+                 err);
+}
+
+int schema_check_at(const struct schema *s, const char *text, size_t len,
+                    struct buf *out, struct buf *key_out, size_t *at,
+                    struct err *err)
+{
+    *at = SIZE_MAX;
+    return check(s, NULL, 0, &(struct spot){text, at}, len, out, key_out, err);
 }
 
 int schema_rekey(const struct schema *s, const char *key, size_t key_len,
