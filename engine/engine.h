@@ -158,9 +158,45 @@ bool table_writable(struct table *t);
 void table_status(struct table *t, struct buf *out);
 
 struct schema *table_schema(struct table *t); /* a reference */
-/* One commit. The rows are checked first: -EINVAL names the first offenders. */
+/* The rows are checked first: -EINVAL names the first offenders. A schema that
+ * does not speak of indexes keeps those that are there; else they are made and
+ * dropped as it says. */
 int table_schema_set(struct table *t, struct schema *s, bool force,
                      struct err *err);
+
+/* --- indexes: each a field of the schema's, and a channel with its entries -
+ */
+
+/* How far an operation that takes long has come. */
+typedef void table_progress(void *arg, const char *text);
+
+/* Makes the index and, where rows are there, its entries. unique: -EEXIST names
+ * rows that have the same value. -EEXIST too where it is there already. What an
+ * interrupted one left behind the next one goes on with. Opens the table. */
+int table_index_create(struct table *t, const char *field, bool unique,
+                       struct err *err);
+/* -ENOENT: there is none. */
+int table_index_drop(struct table *t, const char *field, struct err *err);
+/* -EEXIST names rows that have the same value: it stays as it was. */
+int table_index_set_unique(struct table *t, const char *field, bool unique,
+                           struct err *err);
+/* Writes the entries of an index anew, field NULL: of all; makes the channel
+ * again where somebody deleted it. progress may be NULL. */
+int table_reindex(struct table *t, const char *field, table_progress *progress,
+                  void *arg, struct err *err);
+
+struct table_index {
+    char *field;
+    bool unique;
+    uint64_t channel;  /* 0: it has none (reindex makes one) */
+    bool lost;         /* it had one, and somebody deleted it */
+    int64_t entries;   /* rows with a value; -1: the table is not open */
+    size_t behind;     /* rows whose entry is still to be written */
+    int64_t behind_ms; /* for how long the oldest of them waits */
+};
+/* Those the schema names, in its order; for table_indexes_free(). */
+struct table_index *table_indexes(struct table *t, size_t *n);
+void table_indexes_free(struct table_index *list, size_t n);
 
 typedef void table_opened(void *arg, int r, const struct err *err);
 bool table_is_open(struct table *t);

@@ -151,41 +151,6 @@ bool record_read_of(struct reader *r, struct record *rec)
 
 /* --- the header line ------------------------------------------------------ */
 
-static void add_escape(struct buf *b, uint32_t cp)
-{
-    if (cp >= 0x10000) {
-        cp -= 0x10000;
-        buf_printf(b, "\\u%04x\\u%04x", 0xd800 | cp >> 10,
-                   0xdc00 | (cp & 0x3ff));
-    } else {
-        buf_printf(b, "\\u%04x", cp);
-    }
-}
-
-/* s as a JSON string of one line that survives transit. s is UTF-8. */
-static void add_string(struct buf *b, const char *s, size_t len)
-{
-    if (text_survives_transit(s, len)) {
-        buf_add_json(b, s, len);
-        return;
-    }
-    buf_addc(b, '"');
-    for (size_t i = 0; i < len;) {
-        uint32_t cp = 0xfffd;
-        size_t n = utf8_decode(s + i, len - i, &cp);
-        if (n == 0)
-            n = 1; /* keys are checked before: not reached */
-        if (transit_strips(cp) || cp == '\n' || cp == '\t' || cp == '<')
-            add_escape(b, cp);
-        else if (cp == '"' || cp == '\\')
-            buf_printf(b, "\\%c", (char)cp);
-        else
-            buf_add(b, s + i, n);
-        i += n;
-    }
-    buf_addc(b, '"');
-}
-
 void record_add_header(struct buf *b, const struct record *r,
                        const char *file_name, bool elsewhere)
 {
@@ -193,7 +158,7 @@ void record_add_header(struct buf *b, const struct record *r,
     char hex[33], by[RECORD_BY_MAX];
 
     buf_printf(b, LINE_START "%s ", record_verbs[r->verb]);
-    add_string(b, r->key, r->key_len);
+    transit_add_string(b, r->key, r->key_len);
     buf_printf(b, " v%u", r->version);
     if (r->copy)
         buf_printf(b, " of %llu", (unsigned long long)r->id);
@@ -207,7 +172,7 @@ void record_add_header(struct buf *b, const struct record *r,
     }
     buf_addstr(b, " by ");
     size_t by_len = record_clean_by(r, by);
-    add_string(b, by, by_len);
+    transit_add_string(b, by, by_len);
     if (r->verb != RECORD_DELETE) {
         if (file_name)
             buf_printf(b, " in \"%s\"", file_name);

@@ -29,6 +29,17 @@ enum schema_type {
  * wrong types, a pk that is missing: -EINVAL naming them. */
 int schema_parse(const char *text, size_t len, struct schema **out,
                  struct err *err);
+/* The same, where a table has a schema already: what the text does not say of
+ * "pk" and "indexes" is as it was. */
+int schema_parse_over(const struct schema *old, const char *text, size_t len,
+                      struct schema **out, struct err *err);
+/* s with other indexes, all else as it was written; takes no reference. */
+struct schema_index {
+    const char *field;
+    bool unique;
+};
+struct schema *schema_with_indexes(const struct schema *s,
+                                   const struct schema_index *list, size_t n);
 /* NULL where no field can have this name (empty, not UTF-8). */
 struct schema *schema_new_default(const char *pk);
 struct schema *schema_ref(struct schema *s);
@@ -42,6 +53,8 @@ const char *schema_pk(const struct schema *s);
 enum schema_type schema_field_type(const struct schema *s, const char *field,
                                    size_t len);
 
+/* Does its text speak of indexes at all? */
+bool schema_says_indexes(const struct schema *s);
 size_t schema_index_count(const struct schema *s);
 const char *schema_index_at(const struct schema *s, size_t i, bool *unique);
 

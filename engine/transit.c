@@ -79,3 +79,37 @@ bool text_survives_transit(const char *text, size_t len)
     }
     return true;
 }
+
+static void add_escape(struct buf *b, uint32_t cp)
+{
+    if (cp >= 0x10000) {
+        cp -= 0x10000;
+        buf_printf(b, "\\u%04x\\u%04x", 0xd800 | cp >> 10,
+                   0xdc00 | (cp & 0x3ff));
+    } else {
+        buf_printf(b, "\\u%04x", cp);
+    }
+}
+
+void transit_add_string(struct buf *b, const char *s, size_t len)
+{
+    if (text_survives_transit(s, len)) {
+        buf_add_json(b, s, len);
+        return;
+    }
+    buf_addc(b, '"');
+    for (size_t i = 0; i < len;) {
+        uint32_t cp = 0xfffd;
+        size_t n = utf8_decode(s + i, len - i, &cp);
+        if (n == 0)
+            n = 1; /* checked before: not reached */
+        if (transit_strips(cp) || cp == '\n' || cp == '\t' || cp == '<')
+            add_escape(b, cp);
+        else if (cp == '"' || cp == '\\')
+            buf_printf(b, "\\%c", (char)cp);
+        else
+            buf_add(b, s + i, n);
+        i += n;
+    }
+    buf_addc(b, '"');
+}
