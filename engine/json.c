@@ -700,89 +700,116 @@ static int32_t hex_4(const char *s, size_t len)
     return v;
 }
 
-static void add_utf8(struct buf *out, uint32_t cp)
+static size_t put_utf8(char b[4], uint32_t cp)
 {
-    char b[4];
-    size_t n;
-
     if (cp < 0x80) {
         b[0] = (char)cp;
-        n = 1;
-    } else if (cp < 0x800) {
+        return 1;
+    }
+    if (cp < 0x800) {
         b[0] = (char)(0xc0 | cp >> 6);
         b[1] = (char)(0x80 | (cp & 0x3f));
-        n = 2;
-    } else if (cp < 0x10000) {
+        return 2;
+    }
+    if (cp < 0x10000) {
         b[0] = (char)(0xe0 | cp >> 12);
         b[1] = (char)(0x80 | (cp >> 6 & 0x3f));
         b[2] = (char)(0x80 | (cp & 0x3f));
-        n = 3;
-    } else {
-        b[0] = (char)(0xf0 | cp >> 18);
-        b[1] = (char)(0x80 | (cp >> 12 & 0x3f));
-        b[2] = (char)(0x80 | (cp >> 6 & 0x3f));
-        b[3] = (char)(0x80 | (cp & 0x3f));
-        n = 4;
+        return 3;
     }
-    buf_add(out, b, n);
+    b[0] = (char)(0xf0 | cp >> 18);
+    b[1] = (char)(0x80 | (cp >> 12 & 0x3f));
+    b[2] = (char)(0x80 | (cp >> 6 & 0x3f));
+    b[3] = (char)(0x80 | (cp & 0x3f));
+    return 4;
 }
 
-/* s: behind "\u". How many bytes of s were taken. */
-static size_t unescape_u(const char *s, size_t len, struct buf *out)
+/* s: behind "\u". The bytes of out that were set; *taken of s. */
+static size_t unescape_u(const char *s, size_t len, char out[4], size_t *taken)
 {
     int32_t cp = hex_4(s, len), low;
 
+    *taken = 0;
     if (cp < 0)
         return 0;
     if (cp >= 0xd800 && cp < 0xdc00 && len >= 10 && s[4] == '\\' &&
         s[5] == 'u' && (low = hex_4(s + 6, len - 6)) >= 0xdc00 &&
         low < 0xe000) {
-        add_utf8(out, 0x10000u + ((uint32_t)(cp - 0xd800) << 10) +
-                          (uint32_t)(low - 0xdc00));
-        return 10;
+        *taken = 10;
+        return put_utf8(out, 0x10000u + ((uint32_t)(cp - 0xd800) << 10) +
+                                 (uint32_t)(low - 0xdc00));
     }
-    add_utf8(out, (uint32_t)cp);
-    return 4;
+    *taken = 4;
+    return put_utf8(out, (uint32_t)cp);
 }
 
-void json_unescape(const char *s, size_t len, struct buf *out)
+void json_chars_init(struct json_chars *c, const char *s, size_t len)
 {
     if (len >= 2 && s[0] == '"' && s[len - 1] == '"') {
         s++;
         len -= 2;
     }
-    buf_reserve(out, len);
-    for (size_t i = 0; i < len;) {
-        const char *slash = memchr(s + i, '\\', len - i);
-        size_t plain = slash ? (size_t)(slash - s) - i : len - i;
-        buf_add(out, s + i, plain);
-        i += plain + 1;
-        if (i >= len)
-            return;
-        char c = s[i++];
-        switch (c) {
-        case 'b':
-            buf_addc(out, '\b');
-            break;
-        case 'f':
-            buf_addc(out, '\f');
-            break;
-        case 'n':
-            buf_addc(out, '\n');
-            break;
-        case 'r':
-            buf_addc(out, '\r');
-            break;
-        case 't':
-            buf_addc(out, '\t');
-            break;
-        case 'u':
-            i += unescape_u(s + i, len - i, out);
-            break;
-        default:
-            buf_addc(out, c);
-        }
+    c->at = s;
+    c->end = s + len;
+}
+
+bool json_chars_next(struct json_chars *c, const char **run, size_t *len)
+{
+    size_t left = (size_t)(c->end - c->at);
+
+    if (left == 0)
+        return false;
+    const char *slash = memchr(c->at, '\\', left);
+    if (slash != c->at) {
+        *run = c->at;
+        *len = slash ? (size_t)(slash - c->at) : left;
+        c->at += *len;
+        return true;
     }
+    if (left == 1)
+        return false;
+
+    char escape = c->at[1];
+    size_t taken = 0;
+    c->at += 2;
+    *run = c->few;
+    *len = 1;
+    switch (escape) {
+    case 'b':
+        c->few[0] = '\b';
+        break;
+    case 'f':
+        c->few[0] = '\f';
+        break;
+    case 'n':
+        c->few[0] = '\n';
+        break;
+    case 'r':
+        c->few[0] = '\r';
+        break;
+    case 't':
+        c->few[0] = '\t';
+        break;
+    case 'u':
+        *len = unescape_u(c->at, left - 2, c->few, &taken);
+        c->at += taken;
+        break;
+    default:
+        c->few[0] = escape;
+    }
+    return true;
+}
+
+void json_unescape(const char *s, size_t len, struct buf *out)
+{
+    struct json_chars c;
+    const char *run;
+    size_t n;
+
+    json_chars_init(&c, s, len);
+    buf_reserve(out, len);
+    while (json_chars_next(&c, &run, &n))
+        buf_add(out, run, n);
 }
 
 /* A number as sign, digits without zeros at either end, and the power of ten

@@ -95,6 +95,17 @@ bool json_find(const char *text, size_t len, const char *name,
  * A lone surrogate comes out as its three bytes, which are not UTF-8. */
 void json_unescape(const char *s, size_t len, struct buf *out);
 
+/* The same without memory: a string's or name's bytes run by run. */
+struct json_chars {
+    const char *at, *end; /* what is still to come, escapes as written */
+    char few[4];          /* what an escape stands for */
+};
+
+void json_chars_init(struct json_chars *c, const char *s, size_t len);
+/* The next run of bytes, which are good until the next call; false: at the
+ * end. */
+bool json_chars_next(struct json_chars *c, const char **run, size_t *len);
+
 /* Numbers as JSON text, by their exact decimal value: 1, 1.0 and 10e-1 are
  * equal and have one canonical form. compare: <0, 0, >0. */
 int json_number_compare(const char *a, size_t a_len, const char *b,

@@ -113,6 +113,31 @@ enum schema_type schema_field_type(const struct schema *s, const char *field,
     return p ? p->type : SCHEMA_ANY;
 }
 
+bool schema_field_nullable(const struct schema *s, const char *field,
+                           size_t len)
+{
+    const struct property *p = schema_property(s, field, len);
+    return p && p->nullable;
+}
+
+bool schema_has_field(const struct schema *s, const char *field, size_t len)
+{
+    return schema_property(s, field, len) ||
+           (len == s->pk_len && memcmp(field, s->pk, len) == 0);
+}
+
+bool schema_is_closed(const struct schema *s)
+{
+    return s->closed;
+}
+
+const char *schema_field_at(const struct schema *s, size_t i)
+{
+    if (i < s->n_properties)
+        return s->properties[i].name;
+    return i == s->n_properties && !s->pk_property ? s->pk : NULL;
+}
+
 /* --- reading the text ----------------------------------------------------- */
 
 static int refuse(struct err *err, const char *where, const char *fmt, ...)

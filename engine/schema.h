@@ -55,6 +55,15 @@ enum schema_type schema_field_type(const struct schema *s, const char *field,
 
 /* Does its text speak of indexes at all? */
 bool schema_says_indexes(const struct schema *s);
+bool schema_field_nullable(const struct schema *s, const char *field,
+                           size_t len);
+/* Is anything said of it, if only that it is the key? */
+bool schema_has_field(const struct schema *s, const char *field, size_t len);
+/* "additional": false: a row has no other fields. */
+bool schema_is_closed(const struct schema *s);
+/* The fields of which something is said, in no order; NULL at the end. */
+const char *schema_field_at(const struct schema *s, size_t i);
+
 size_t schema_index_count(const struct schema *s);
 const char *schema_index_at(const struct schema *s, size_t i, bool *unique);
 
