@@ -70,7 +70,7 @@ struct index_message {
     size_t count;  /* of entries, here or in the file */
     uint64_t file_len;
     unsigned char file_sha[16];
-    struct buf arena;
+    struct buf arena, file_arena; /* what was unescaped */
 };
 /* Of one that was parsed. */
 void index_message_release(struct index_message *im);

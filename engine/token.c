@@ -55,6 +55,17 @@ void token_of(const char *field, size_t field_len, const char *value,
     spell(&b, out);
 }
 
+void token_of_canonical(const char *field, size_t field_len, const char *value,
+                        size_t value_len, char out[TOKEN_LEN + 1])
+{
+    AUTO_BUF struct buf b = BUF_INIT;
+
+    buf_add(&b, field, field_len);
+    buf_addc(&b, '\0');
+    buf_add(&b, value, value_len);
+    spell(&b, out);
+}
+
 static void add_token(struct buf *out, const char *token)
 {
     buf_addc(out, ' ');

@@ -23,6 +23,11 @@ extern const char token_overflow[TOKEN_LEN + 1];
 void token_of(const char *field, size_t field_len, const char *value,
               size_t value_len, char out[TOKEN_LEN + 1]);
 
+/* The same of a value in its canonical form (value.h): "str:", "num:", "raw:"
+ * or another prefix with what follows it. */
+void token_of_canonical(const char *field, size_t field_len, const char *value,
+                        size_t value_len, char out[TOKEN_LEN + 1]);
+
 /* The text is a row's, checked before. Where room is short the last token is
  * token_overflow, which takes room for two to be of use.
  * Appends " token" for the key and the scalar members of a row's text, as
