@@ -76,6 +76,9 @@ static void answered(void *arg, int r, struct remote_reply *reply,
 {
     struct call *call = arg;
 
+    /* Before: who waits for the answer may look at the count. */
+    atomic_fetch_add_explicit(&call->core->sent, reply->sent,
+                              memory_order_relaxed);
     call->done(call->arg, r, reply, err);
     /* Last: whoever closes the engine waits for this count, and frees all
      * that the callback above used. */

@@ -33,6 +33,8 @@ struct core {
     atomic_bool hasty;   /* the background writer does not wait any more */
     atomic_bool stopped; /* the background writer begins nothing more */
 
+    _Atomic uint64_t sent; /* remote_reply.sent, all together */
+
     pthread_mutex_t lock; /* leaf: nothing else is taken under it */
     pthread_cond_t idle;  /* with lock: a count went to 0 */
     size_t requests;      /* under lock, as all below: submitted, unanswered */

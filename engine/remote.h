@@ -164,6 +164,8 @@ struct remote_reply {
     struct buf body;
     uint64_t total;       /* SEARCH: about how many there are */
     bool index_not_ready; /* SEARCH: nothing can be concluded from no hits */
+    unsigned sent; /* times the store's API was asked for this, repeats too;
+                      files come from elsewhere. Also where it failed. */
 };
 
 void remote_message_release(struct remote_message *m);

@@ -239,6 +239,7 @@ static void leave(struct discord *d, struct errand *e)
         r.json = errand_json(e, &r.json_len);
         r.files = errand_files(e, &r.n_files);
         r.once = !e->route.repeatable;
+        e->reply.sent++;
     }
     if (e->deadline && e->deadline - now < r.timeout_ms)
         r.timeout_ms = e->deadline > now ? e->deadline - now : 1;

@@ -291,6 +291,8 @@ static void *work(void *arg)
         struct remote_reply reply = {0};
         struct err err = ERR_INIT;
         int r = carry_out(s, q, &reply, &err);
+        reply.sent =
+            r != -ECANCELED && r != -ESHUTDOWN && q->req.op != REMOTE_DOWNLOAD;
         q->done(q->arg, r, &reply, &err);
         remote_reply_release(&reply);
 
