@@ -234,6 +234,19 @@ struct row *ledger_find(struct ledger *l, const char *key, size_t key_len)
     return r;
 }
 
+struct row *ledger_head(struct ledger *l, const char *key, size_t key_len)
+{
+    struct row *r = NULL;
+
+    ledger_lock(l);
+    if (l->state == LEDGER_OPEN)
+        r = fold_head(l->fold, key, key_len);
+    if (r)
+        row_ref(r);
+    ledger_unlock(l);
+    return r;
+}
+
 size_t ledger_list(struct ledger *l, uint64_t after, struct row **out, size_t n)
 {
     ledger_lock(l);
@@ -262,6 +275,19 @@ int64_t ledger_mtime_ms(struct ledger *l)
 const struct big *ledger_big_locked(const struct ledger *l, uint64_t file)
 {
     return map_get(&l->bigs, hash_u64(file), &file);
+}
+
+bool ledger_has_text(struct ledger *l, const struct row *r, const char *text,
+                     size_t len)
+{
+    if (r->text_len != len + 1)
+        return false;
+    if (r->has_text)
+        return memcmp(row_text(r), text, len) == 0;
+    ledger_lock(l);
+    const struct big *big = ledger_big_locked(l, r->file);
+    ledger_unlock(l);
+    return big && record_check_file(&big->record, text, len, NULL) == 0;
 }
 
 int ledger_load_text(struct ledger *l, struct row *r, struct text **out,

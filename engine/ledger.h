@@ -73,6 +73,12 @@ bool ledger_is_gone(struct ledger *l);
 
 /* As the row_* of engine.h. */
 struct row *ledger_find(struct ledger *l, const char *key, size_t key_len);
+/* A key's newest version, a deletion too. */
+struct row *ledger_head(struct ledger *l, const char *key, size_t key_len);
+/* Is this (no newline at its end) the text of the row? Told by the digest where
+ * the text is an attachment: nothing is fetched. */
+bool ledger_has_text(struct ledger *l, const struct row *r, const char *text,
+                     size_t len);
 size_t ledger_list(struct ledger *l, uint64_t after, struct row **out,
                    size_t n);
 size_t ledger_count(struct ledger *l);
