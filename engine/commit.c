@@ -216,7 +216,9 @@ static void judge(struct pending *p, enum fold_result res, struct row *row)
             p->row = row_ref(row);
         return;
     case FOLD_VOID:
+    case FOLD_TAKEN:
     case FOLD_PENDING:
+    case FOLD_LATE:
         break;
     }
     const char *key = p->w.kind == WRITE_RENAME ? p->w.to : p->w.key;

@@ -803,7 +803,7 @@ static enum fold_result apply_tracked(struct fold *f, struct track *t,
     return FOLD_APPLIED;
 }
 
-enum fold_result fold_apply(struct fold *f, const struct record *r,
+enum fold_result fold_apply_one(struct fold *f, const struct record *r,
                             struct fold_change *change)
 {
     struct track *t = track_find(f, r->key, r->key_len);
@@ -848,7 +848,7 @@ static void prune_pending(struct fold *f, struct track *t,
     bury_children(f, t);
 }
 
-enum fold_result fold_checkpoint(struct fold *f, const struct record *r,
+enum fold_result fold_checkpoint_one(struct fold *f, const struct record *r,
                                  struct fold_change *change)
 {
     *change = (struct fold_change){0};

@@ -617,7 +617,7 @@ void ledger_apply_locked(struct ledger *l, int place,
 
         if (r->file)
             note_big(l, place, r);
-        enum fold_result res = fold_apply(l->fold, r, &c);
+        enum fold_result res = fold_apply_one(l->fold, r, &c);
         if (res == FOLD_APPLIED)
             note_change(l, &c, local);
         if (in_rows && r->alone) {

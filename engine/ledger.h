@@ -11,12 +11,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "engine/engine.h"
 #include "engine/remote.h"
 #include "engine/row.h"
 
 struct core;
+struct fold_rule;
 struct ledger;
 
 /* Borrowed during the call. now may be a tombstone. */
@@ -82,6 +84,30 @@ bool ledger_has_text(struct ledger *l, const struct row *r, const char *text,
 size_t ledger_list(struct ledger *l, uint64_t after, struct row **out,
                    size_t n);
 size_t ledger_count(struct ledger *l);
+
+/* Which fields are indexed, and when they were unique (fold.h): copied, before
+ * the opening or after it. A table that is open has its indexes at once, but
+ * for rows whose texts must be fetched: those follow (ledger_lacks_values()).
+ * Rows that the new rules void are told as changes. */
+void ledger_set_rules(struct ledger *l, const struct fold_rule *rules,
+                      size_t n);
+bool ledger_lacks_values(struct ledger *l);
+/* Rows, by their creation, with this canonical value (value.h) in an indexed
+ * field: those with seq > after, at most n, references. -ENOENT: the field has
+ * no index, or not all of its values are known yet, or it is not open. */
+ssize_t ledger_index_find(struct ledger *l, const char *field,
+                          const char *value, size_t len, uint64_t after,
+                          struct row **out, size_t n);
+/* How many they are; *values (may be NULL): how many different values the
+ * index has. */
+ssize_t ledger_index_count(struct ledger *l, const char *field,
+                           const char *value, size_t len, size_t *values);
+/* The values of an index, chunk by chunk: *at is 0 at first; the first row of
+ * each value (references; its value: row_value() of index.h) and how many rows
+ * have it. 0 at the end. An index that changes meanwhile may show a value
+ * twice, or not at all. */
+ssize_t ledger_index_list(struct ledger *l, const char *field, size_t *at,
+                          struct row **out, size_t *counts, size_t n);
 int64_t ledger_mtime_ms(struct ledger *l);
 int ledger_load_text(struct ledger *l, struct row *r, struct text **out,
                      text_loaded *done, void *arg);

@@ -44,11 +44,17 @@ struct record {
     const char *
         file_name; /* encode: the name for it (NULL: inline); parse: as found */
     size_t file_name_len;
+    const char *values; /* for the fold: what the indexed fields of a text in a
+                           file have (value.h); NULL: not known */
+    size_t values_len;
+    uint64_t home;         /* for the fold: the row message it stands in */
     unsigned char sha[16]; /* parse, not in batches: the version's digest, for a
                               text in a file still to be checked; encode:
                               asked for where text is NULL (record_digest()) */
     bool copy;      /* `was`, or put/delete with `of`: the same record as its
                        original, told again */
+    bool joined; /* put, delete: it counts together with the put or delete before
+                 it in this message (not a copy), or not at all */
     bool kept_file; /* encode: the text is the attachment file_name that hangs
                        on this message already (keep it); needs sha */
     bool elsewhere; /* encode: where the text does not fit, leave it out, since

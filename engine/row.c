@@ -7,7 +7,13 @@
 
 static size_t row_size(const struct row *r)
 {
-    return sizeof(*r) + r->key_len + 1u + (r->has_text ? r->text_len + 1u : 0);
+    size_t n = sizeof(*r) + r->key_len + 1u;
+
+    if (r->has_text)
+        n += r->text_len + 1u;
+    if (r->has_values)
+        n += strlen(row_values(r)) + 1;
+    return n;
 }
 
 struct row *row_new(const char *key, size_t key_len, const char *text,
@@ -31,6 +37,27 @@ struct row *row_new(const char *key, size_t key_len, const char *text,
         t[text_len] = '\n';
         t[text_len + 1] = '\0';
     }
+    return r;
+}
+
+struct row *row_new_values(const char *key, size_t key_len, size_t text_len,
+                           const char *values, size_t values_len)
+{
+    assert(key_len <= UINT16_MAX && text_len < UINT32_MAX - 1);
+
+    struct row head = {
+        .refs = 1,
+        .text_len = text_len ? (uint32_t)text_len + 1 : 0,
+        .key_len = (uint16_t)key_len,
+        .has_values = true,
+    };
+    struct row *r = xmalloc(sizeof(head) + key_len + 1 + values_len + 1);
+    memcpy(r, &head, sizeof(head));
+    memcpy(r->data, key, key_len);
+    r->data[key_len] = '\0';
+    char *v = r->data + key_len + 1;
+    memcpy(v, values, values_len);
+    v[values_len] = '\0';
     return r;
 }
 

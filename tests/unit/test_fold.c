@@ -46,7 +46,7 @@ static struct record delete (const char *key, uint64_t id, uint32_t version,
 static enum fold_result apply(struct fold *f, struct record r)
 {
     struct fold_change c;
-    enum fold_result res = fold_apply(f, &r, &c);
+    enum fold_result res = fold_apply_one(f, &r, &c);
 
     assert_int_equal(!!c.now, res == FOLD_APPLIED);
     fold_change_release(&c);
@@ -90,7 +90,7 @@ static void a_row_lives_through_its_versions(void **state)
     struct fold_change c;
     struct record r = put("k", 10, 1, 0, "{}");
 
-    assert_int_equal(fold_apply(f, &r, &c), FOLD_APPLIED);
+    assert_int_equal(fold_apply_one(f, &r, &c), FOLD_APPLIED);
     assert_null(c.old);
     assert_int_equal(c.now->version, 1);
     assert_string_equal(c.now->by, "ada");
@@ -99,7 +99,7 @@ static void a_row_lives_through_its_versions(void **state)
     fold_change_release(&c);
 
     r = put("k", 20, 2, 10, "{\"a\":1}");
-    assert_int_equal(fold_apply(f, &r, &c), FOLD_APPLIED);
+    assert_int_equal(fold_apply_one(f, &r, &c), FOLD_APPLIED);
     assert_int_equal(c.old->id, 10);
     assert_string_equal(row_text(c.old), "{}\n");
     assert_int_equal(c.now->id, 20);
@@ -109,7 +109,7 @@ static void a_row_lives_through_its_versions(void **state)
     assert_int_equal(fold_bytes(f), 8);
 
     r = delete ("k", 30, 3, 20);
-    assert_int_equal(fold_apply(f, &r, &c), FOLD_APPLIED);
+    assert_int_equal(fold_apply_one(f, &r, &c), FOLD_APPLIED);
     assert_true(c.now->deleted);
     fold_change_release(&c);
     assert_row(f, "k", NULL);
@@ -146,7 +146,7 @@ static void of_two_with_one_base_the_lower_counts(void **state)
     assert_int_equal(apply(f, put("k", 35, 2, 10, "{}")), FOLD_VOID);
 
     struct record r = put("k", 20, 2, 10, "{\"early\":1}");
-    assert_int_equal(fold_apply(f, &r, &c), FOLD_APPLIED);
+    assert_int_equal(fold_apply_one(f, &r, &c), FOLD_APPLIED);
     assert_int_equal(c.voided->id, 40);
     assert_int_equal(c.old->id, 40);
     assert_int_equal(c.now->id, 20);
@@ -184,7 +184,7 @@ static void early_records_wait_for_their_base(void **state)
     assert_int_equal(fold_pending(f), 2);
 
     struct record r = put("k", 10, 1, 0, "{}");
-    assert_int_equal(fold_apply(f, &r, &c), FOLD_APPLIED);
+    assert_int_equal(fold_apply_one(f, &r, &c), FOLD_APPLIED);
     assert_null(c.old);
     assert_int_equal(c.now->version, 3);
     fold_change_release(&c);
@@ -429,7 +429,7 @@ static void checkpoint(struct fold *f, struct record r, enum fold_result want)
 {
     struct fold_change c;
 
-    assert_int_equal(fold_checkpoint(f, &r, &c), want);
+    assert_int_equal(fold_checkpoint_one(f, &r, &c), want);
     fold_change_release(&c);
 }
 
@@ -588,7 +588,7 @@ static void deliver(struct fold *f, const struct event *e)
             r.verb = RECORD_WAS;
     }
     struct fold_change c;
-    enum fold_result res = fold_apply(f, &r, &c);
+    enum fold_result res = fold_apply_one(f, &r, &c);
     if (res == FOLD_APPLIED) {
         assert_non_null(c.now);
         assert_ptr_equal(c.now, fold_head(f, r.key, r.key_len));
@@ -732,7 +732,7 @@ static void a_snapshot_gives_the_same_table(void **state)
             if (n == 0)
                 continue;
             struct fold_change c;
-            assert_int_equal(fold_checkpoint(f, &chain[n - 1]->r, &c),
+            assert_int_equal(fold_checkpoint_one(f, &chain[n - 1]->r, &c),
                              FOLD_APPLIED);
             fold_change_release(&c);
         }
