@@ -40,7 +40,10 @@ static void watch(void *arg, const struct change *c)
         p->last_gone = c->gone;
     }
     pthread_cond_broadcast(&p->told);
+    void (*also)(void *, const struct change *) = p->also;
     pthread_mutex_unlock(&p->lock);
+    if (also)
+        also(p->also_arg, c);
 }
 
 static void pass_on(void *arg, const struct remote_event *ev)
@@ -55,8 +58,17 @@ static void must(int r, const struct err *err)
     assert(r == 0);
 }
 
-void process_start_bare(struct process *p, struct memstore *s, bool read_only,
-                        int64_t settle_ms)
+void process_watch(struct process *p,
+                   void (*fn)(void *arg, const struct change *c), void *arg)
+{
+    pthread_mutex_lock(&p->lock);
+    p->also = fn;
+    p->also_arg = arg;
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void start(struct process *p, struct memstore *s, bool read_only,
+                  bool all, int64_t settle_ms)
 {
     uint64_t guild = memstore_guild(s);
     struct err err = ERR_INIT;
@@ -71,13 +83,31 @@ void process_start_bare(struct process *p, struct memstore *s, bool read_only,
         .n_guilds = 1,
         .by = "ada@test",
         .read_only = read_only,
-        .all = true,
+        .all = all,
         .settle_ms = settle_ms ? settle_ms : WORLD_SETTLE_MS,
         .watch = watch,
         .watch_arg = p,
     };
     must(engine_open(&o, &p->engine, &err), &err);
+}
+
+void process_start_bare(struct process *p, struct memstore *s, bool read_only,
+                        int64_t settle_ms)
+{
+    start(p, s, read_only, true, settle_ms);
     memstore_listen(p->remote, pass_on, p->engine);
+}
+
+void process_start_cold(struct process *p, struct memstore *s)
+{
+    struct err err = ERR_INIT;
+
+    start(p, s, false, false, 0);
+    must(namespace_open_wait(engine_database_at(p->engine, 0), "prod", &p->ns,
+                             &err),
+         &err);
+    p->table = table_find(p->ns, "users");
+    assert(p->table);
 }
 
 void process_open_table(struct process *p)
@@ -117,7 +147,7 @@ static bool is_idle(struct process *p, long long *begun)
 
 /* Once connected it lists again what it knows: one thing after another, by
  * jobs and requests. */
-static void wait_idle(struct process *p)
+void process_wait_idle(struct process *p)
 {
     long long before, after;
 
@@ -134,7 +164,7 @@ void process_start(struct process *p, struct memstore *s)
 {
     process_start_bare(p, s, false, 0);
     process_open_table(p);
-    wait_idle(p);
+    process_wait_idle(p);
     pthread_mutex_lock(&p->lock);
     p->row_changes = p->table_changes = p->namespace_changes = 0;
     pthread_mutex_unlock(&p->lock);

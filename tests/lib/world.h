@@ -28,6 +28,11 @@ struct process {
     size_t row_changes, voided, table_changes, namespace_changes;
     char *last_key, *last_old_name;
     bool last_gone;
+
+    /* set by process_watch(), while nothing changes: told of each change,
+     * under no lock */
+    void (*also)(void *arg, const struct change *c);
+    void *also_arg;
 };
 
 /* With events, all catalogs, "prod" and "users" (made if they are missing). */
@@ -36,6 +41,11 @@ void process_start(struct process *p, struct memstore *s);
 void process_start_bare(struct process *p, struct memstore *s, bool read_only,
                         int64_t settle_ms);
 void process_open_table(struct process *p);
+/* A one-shot command: without events, knowing "prod" and "users" (which are
+ * there) from the catalog alone, the table not open. */
+void process_start_cold(struct process *p, struct memstore *s);
+void process_watch(struct process *p,
+                   void (*fn)(void *arg, const struct change *c), void *arg);
 /* Cleanly, with patience for the background writer. */
 void process_stop(struct process *p);
 /* As if by SIGKILL: nothing more reaches the store. */
@@ -45,6 +55,9 @@ void process_kill(struct process *p);
 void process_wait_changes(struct process *p, size_t n);
 void process_wait_voided(struct process *p, size_t n);
 void process_wait_tables(struct process *p, size_t n);
+/* Until nothing is under way: what a connection or a gap has made it list
+ * again is there. */
+void process_wait_idle(struct process *p);
 /* Until every row message shows what it should. */
 void process_wait_settled(struct process *p);
 
