@@ -56,6 +56,11 @@ const char *schema_pk(const struct schema *s)
     return s->pk;
 }
 
+bool schema_says_indexes(const struct schema *s)
+{
+    return s->says_indexes;
+}
+
 size_t schema_index_count(const struct schema *s)
 {
     return s->n_indexes;
@@ -426,7 +431,7 @@ static int parse_index(struct schema *s, const struct json_member *m,
         unique = word.value[0] == 't';
     }
     s->indexes = xrealloc(s->indexes, (s->n_indexes + 1) * sizeof(*s->indexes));
-    s->indexes[s->n_indexes++] = (struct index){name, unique};
+    s->indexes[s->n_indexes++] = (struct indexed){name, unique};
     name = NULL;
     return 0;
 }
@@ -438,6 +443,7 @@ static int parse_indexes(struct schema *s, const struct json_member *m,
 
     if (m->type != JSON_OBJECT)
         return refuse(err, "indexes", "expected an object");
+    s->says_indexes = true;
     int r = check_twice(m->value, m->value_len, "indexes", err);
     for (size_t at = 0; r == 0 && json_next(m->value, m->value_len, &at, &one);)
         r = parse_index(s, &one, err);
@@ -527,4 +533,68 @@ struct schema *schema_new_default(const char *pk)
     buf_add_json(&b, pk, strlen(pk));
     buf_addc(&b, '}');
     return schema_parse(b.data, b.len, &s, NULL) < 0 ? NULL : s;
+}
+
+int schema_parse_over(const struct schema *old, const char *text, size_t len,
+                      struct schema **out, struct err *err)
+{
+    AUTO_BUF struct buf indexes = BUF_INIT;
+    AUTO_BUF struct buf both = BUF_INIT;
+    struct json_member m;
+
+    /* What is no object says so by itself. */
+    if (json_check(text, len, NULL) == 0) {
+        struct json_member kept;
+        if (!json_find(text, len, "indexes", &m) &&
+            json_find(old->text, old->text_len, "indexes", &kept)) {
+            json_with_member(text, len, "indexes", kept.value, kept.value_len,
+                             &indexes);
+            text = indexes.data;
+            len = indexes.len;
+        }
+        if (!json_find(text, len, "pk", &m)) {
+            AUTO_BUF struct buf pk = BUF_INIT;
+            buf_add_json(&pk, old->pk, old->pk_len);
+            json_with_member(text, len, "pk", pk.data, pk.len, &both);
+            text = both.data;
+            len = both.len;
+        }
+    }
+    return schema_parse(text, len, out, err);
+}
+
+struct schema *schema_with_indexes(const struct schema *s,
+                                   const struct schema_index *list, size_t n)
+{
+    AUTO_BUF struct buf value = BUF_INIT;
+    AUTO_BUF struct buf text = BUF_INIT;
+    struct schema *made = NULL;
+
+    buf_addc(&value, '{');
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0)
+            buf_addc(&value, ',');
+        buf_add_json(&value, list[i].field, strlen(list[i].field));
+        buf_addstr(&value, list[i].unique ? ":{\"unique\":true}" : ":{}");
+    }
+    buf_addc(&value, '}');
+    /* New words go behind the others. */
+    struct json_member m;
+    size_t end = s->text_len;
+    if (json_find(s->text, s->text_len, "indexes", &m)) {
+        json_with_member(s->text, s->text_len, "indexes", value.data, value.len,
+                         &text);
+    } else {
+        while (s->text[end - 1] != '}')
+            end--;
+        size_t last = end - 1;
+        while (strchr(" \t\r\n", s->text[last - 1]))
+            last--;
+        buf_add(&text, s->text, last);
+        buf_addstr(&text, ",\"indexes\":");
+        buf_add(&text, value.data, value.len);
+        buf_add(&text, s->text + last, s->text_len - last);
+    }
+    /* Nothing but names that were in a schema or have been checked. */
+    return schema_parse(text.data, text.len, &made, NULL) < 0 ? NULL : made;
 }

@@ -33,11 +33,12 @@ int schema_parse(const char *text, size_t len, struct schema **out,
  * "pk" and "indexes" is as it was. */
 int schema_parse_over(const struct schema *old, const char *text, size_t len,
                       struct schema **out, struct err *err);
-/* s with other indexes, all else as it was written; takes no reference. */
 struct schema_index {
     const char *field;
     bool unique;
 };
+/* s with these indexes instead of its own, all else as it was written. NULL:
+ * a field cannot have one of these names. */
 struct schema *schema_with_indexes(const struct schema *s,
                                    const struct schema_index *list, size_t n);
 /* NULL where no field can have this name (empty, not UTF-8). */

@@ -30,7 +30,7 @@ struct property {
     struct pattern *pattern; /* NULL: none */
 };
 
-struct index {
+struct indexed {
     char *field;
     bool unique;
 };
@@ -45,8 +45,9 @@ struct schema {
     const struct property *pk_property; /* NULL: nothing is said of it */
     struct property *properties;        /* by name */
     size_t n_properties;
-    struct index *indexes; /* as they stand in the text */
+    struct indexed *indexes; /* as they stand in the text */
     size_t n_indexes;
+    bool says_indexes;
 };
 
 /* --- schema.c ------------------------------------------------------------- */
