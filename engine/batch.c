@@ -27,32 +27,6 @@ static bool has_line_break(const char *text, size_t len)
     return memchr(text, '\n', len) || memchr(text, '\r', len);
 }
 
-static size_t escaped_len(const char *s, size_t len)
-{
-    size_t n = 2;
-
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)s[i];
-        n += c == '"' || c == '\\' || c == '\n' || c == '\r' || c == '\t' ? 2
-             : c < 0x20 || c == 0x7f                                      ? 6
-                                                                          : 1;
-    }
-    return n;
-}
-
-size_t batch_line_len(const struct record *r)
-{
-    /* Members' names, numbers of 20 digits, two times, by. */
-    size_t n = 160 + 2 * 20 + 2 * 16 + 6 * RECORD_BY_MAX;
-
-    n += escaped_len(r->key, r->key_len);
-    if (r->text)
-        n += has_line_break(r->text, r->text_len)
-                 ? escaped_len(r->text, r->text_len)
-                 : r->text_len;
-    return n;
-}
-
 static void add_line(struct buf *b, const struct record *r)
 {
     char by[RECORD_BY_MAX];
@@ -70,6 +44,8 @@ static void add_line(struct buf *b, const struct record *r)
         buf_printf(b, ",\"mtime\":%lld", (long long)record_mtime(r));
     buf_addstr(b, ",\"by\":");
     buf_add_json(b, by, by_len);
+    if (r->joined)
+        buf_addstr(b, ",\"and\":true");
     if (r->verb != RECORD_DELETE) {
         if (has_line_break(r->text, r->text_len)) {
             buf_addstr(b, ",\"text\":");
@@ -80,6 +56,25 @@ static void add_line(struct buf *b, const struct record *r)
         }
     }
     buf_addstr(b, "}\n");
+}
+
+size_t batch_line_len(const struct record *r)
+{
+    AUTO_BUF struct buf b = BUF_INIT;
+    struct record bare = *r;
+
+    /* All but the text, which may be long: its own length, or that of its
+     * escapes. */
+    if (r->text && !has_line_break(r->text, r->text_len)) {
+        bare.text = "";
+        bare.text_len = 0;
+        add_line(&b, &bare);
+        return b.len + r->text_len;
+    }
+    if (!r->text)
+        bare.text = "";
+    add_line(&b, &bare);
+    return b.len;
 }
 
 int batch_encode(const struct record *list, size_t n, uint64_t max_file,
@@ -167,6 +162,7 @@ static bool read_line(struct reader *r, uint64_t message, struct record *rec)
         !reader_string(r, 0, RECORD_BY_MAX, "who, in quotes", &rec->by,
                        &rec->by_len))
         return false;
+    rec->joined = !rec->copy && reader_accept(r, ",\"and\":true");
 
     if (rec->verb == RECORD_DELETE) {
         reader_expect(r, "}");
@@ -208,6 +204,10 @@ static int parse_lines(uint64_t message, const char *data, size_t len,
                 err, message, "line %zu of its batch, byte %zu: expected %s",
                 line, (size_t)(r.at - at) + 1, what.data);
         }
+        if (!records_joint_holds(out))
+            return message_damaged(
+                err, message,
+                "line %zu of its batch: nothing before it to join", line);
         if (rec->text && json_check(rec->text, rec->text_len, err) < 0)
             return err_wrap(err, -EBADMSG,
                             "message %llu is damaged: line %zu of its batch",

@@ -13,6 +13,7 @@
 int batch_parse(const struct records *head, uint64_t message, const char *data,
                 size_t len, struct records *out, struct err *err);
 
-/* Bytes this record would take in a batch file: who gathers commits stops
- * before their sum is above the upload limit. */
+/* Bytes this record takes in a batch file, exactly (a text that is not here
+ * counts as none): who gathers commits stops before their sum is above the
+ * upload limit. */
 size_t batch_line_len(const struct record *r);

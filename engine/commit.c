@@ -26,10 +26,9 @@
 #include "engine/plan.h"
 #include "engine/text.h"
 
-#define GROUP_RECORDS 10000
-
-/* Of the batch file's size, for the next record's escapes and names. */
-#define ROOM_LEFT(max) ((max) / 16)
+/* What is gathered, and parsed again, under the ledger's lock. The size of the
+ * file is the nearer bound unless rows are tiny. */
+#define GROUP_RECORDS 50000
 
 /* Those just answered come back at once, if they come: let them all leave
  * together, and not the first alone. Of the time the last commit took, within
@@ -117,9 +116,8 @@ static void gather_locked(struct group *g, struct pending_list *refused)
         struct pending *next = p->next;
         struct pending_list *to = &later;
 
-        if (g->writes.n > 0 &&
-            (g->plan.builder.n >= GROUP_RECORDS ||
-             g->plan.bytes + plan_room(&g->plan, p) > max - ROOM_LEFT(max)))
+        if (g->writes.n > 0 && (g->plan.builder.n >= GROUP_RECORDS ||
+                                g->plan.bytes + plan_room(&g->plan, p) > max))
             full = true;
         if (!full) {
             switch (plan_write_locked(&g->plan, p)) {

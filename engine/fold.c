@@ -367,6 +367,7 @@ static struct row *row_of(struct fold *f, const struct record *rec)
 
     r->version = rec->version;
     r->id = rec->id;
+    r->base = rec->base;
     r->holder = rec->holder;
     r->at_ms = rec->at_ms;
     r->mtime_ms = rec->mtime_ms;

@@ -224,6 +224,16 @@ struct record *records_add(struct records *rs)
     return &rs->list[rs->n++];
 }
 
+bool records_joint_holds(const struct records *rs)
+{
+    if (!rs->list[rs->n - 1].joined)
+        return true;
+    for (size_t i = 0; i + 1 < rs->n; i++)
+        if (!rs->list[i].copy)
+            return true;
+    return false;
+}
+
 /* The attachment a header names; should the store have rewritten the name,
  * the only one there is (its digest will tell). 0: none. */
 static uint64_t find_file(const struct remote_message *m, const char *name,
@@ -353,6 +363,9 @@ static int parse_record(const struct remote_message *m, struct reader *line,
 
     if (!record_read_header(line, m->id, rec))
         return expected(err, m, line);
+    if (!records_joint_holds(out))
+        return message_damaged(err, m->id,
+                               "its first record has none before it to join");
     bool here =
         rec->verb != RECORD_DELETE && !rec->file_name && !rec->elsewhere;
     if (here && (!reader_expect(rest, "\n") || !read_block(rest, rec)))

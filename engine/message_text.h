@@ -20,6 +20,8 @@
  *   base    the message that held the version replaced, 0 for a new key, or
  *           "self": an earlier record of this same message. The version
  *           replaced is always the number before this one's: v1 has base 0
+ *   and     (before sha; put and delete that are no copies) this record and the
+ *           one before it count together or not at all: a rename
  *   mtime   only where the writer asked for a time of its own
  *   in "f"  (before len) the text is the attachment f of this message
  *   elsewhere (behind len, with `of` alone) the text is in message ID, not here
@@ -32,10 +34,10 @@
  *
  * whose lines are {"op":"put","key":"u_1","v":2,"base":"1290","at":176..,
  * "by":"root@host","row":{...}}, members in this order ("of" before "base",
- * "mtime" behind "at" where they are there); row is the last member and its
- * bytes are the row's text; a text that holds a line break is "text":"...",
- * escaped, instead. A batch's sha is over "batch <n> len <bytes>", a newline
- * and the file.
+ * "mtime" behind "at", "and":true behind "by" where they are there); row is the
+ * last member and its bytes are the row's text; a text that holds a line break
+ * is "text":"...", escaped, instead. A batch's sha is over "batch <n> len
+ * <bytes>", a newline and the file.
  *
  * Lines "-# dbcord card|snapshot|index ..." belong to other modules and
  * are no records.

@@ -209,7 +209,7 @@ static void add_was(struct plan *pl, struct row *r)
         .verb = RECORD_WAS,
         .version = r->version,
         .id = r->id,
-        .base = fold_base(pl->l->fold, row_key(r), r->key_len),
+        .base = r->base,
         .at_ms = r->at_ms,
         .mtime_ms = r->mtime_ms,
         .key = row_key(r),
@@ -223,10 +223,11 @@ static void add_was(struct plan *pl, struct row *r)
     add(pl, &was);
 }
 
-/* The record that makes key what the write wants, and what must go with it. */
-static void add_change(struct plan *pl, const struct pending *p,
+/* The record that makes key what the write wants; joined to the one before it.
+ */
+static void add_record(struct plan *pl, const struct pending *p,
                        const struct key_state *s, enum record_verb verb,
-                       const char *text, size_t text_len)
+                       const char *text, size_t text_len, bool joined)
 {
     const char *by = p->w.by ? p->w.by : pl->l->core->by;
     struct record r = {
@@ -241,12 +242,21 @@ static void add_change(struct plan *pl, const struct pending *p,
         .by_len = strlen(by),
         .text = text,
         .text_len = text_len,
+        .joined = joined,
     };
 
     add(pl, &r);
+    set_state(pl, &r);
+}
+
+/* The same alone, and what must go with it. */
+static void add_change(struct plan *pl, const struct pending *p,
+                       const struct key_state *s, enum record_verb verb,
+                       const char *text, size_t text_len)
+{
+    add_record(pl, p, s, verb, text, text_len, false);
     if (s->live)
         add_was(pl, s->row);
-    set_state(pl, &r);
 }
 
 /* --- writes ----------------------------------------------------------------
@@ -378,21 +388,34 @@ static enum plan_result plan_rename(struct plan *pl, struct pending *p)
     }
     if (from.row)
         hold_row(pl, from.row);
-    add_change(pl, p, &from, RECORD_DELETE, NULL, 0);
+    /* Somebody may be about to change either row: then neither happens. */
+    add_record(pl, p, &from, RECORD_DELETE, NULL, 0, false);
     p->record = pl->builder.n;
-    add_change(pl, p, &to, RECORD_PUT, text, len);
+    add_record(pl, p, &to, RECORD_PUT, text, len, true);
+    add_was(pl, from.row);
+    if (to.live)
+        add_was(pl, to.row);
     return PLAN_TAKEN;
+}
+
+/* Of a text as a line of a batch: quotes and line breaks may be escaped. */
+static size_t text_room(const struct key_state *s)
+{
+    return s->text ? 2 * s->text_len : s->row && s->live ? s->row->text_len : 0;
 }
 
 size_t plan_room(const struct plan *pl, const struct pending *p)
 {
-    size_t text_len = p->w.text_len;
+    struct key_state s = look(pl, p->w.key, p->w.key_len);
+    size_t room = 2 * p->w.text_len + (s.live ? text_room(&s) : 0);
 
-    if (p->w.kind == WRITE_RENAME && !p->w.text) {
-        struct key_state s = look(pl, p->w.key, p->w.key_len);
-        text_len = s.text ? s.text_len : s.row && s.live ? s.row->text_len : 0;
+    if (p->w.kind == WRITE_RENAME) {
+        struct key_state to = look(pl, p->w.to, p->w.to_len);
+        room += to.live ? text_room(&to) : 0;
+        if (!p->w.text)
+            room += text_room(&s) + 6 * p->w.to_len;
     }
-    return 2 * text_len + 2 * (p->w.key_len + p->w.to_len) + 512;
+    return room + 12 * (p->w.key_len + p->w.to_len) + 2048;
 }
 
 enum plan_result plan_write_locked(struct plan *pl, struct pending *p)

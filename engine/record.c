@@ -180,6 +180,8 @@ void record_add_header(struct buf *b, const struct record *r,
         if (elsewhere)
             buf_addstr(b, " elsewhere");
     }
+    if (r->joined)
+        buf_addstr(b, " and");
     if (r->text || r->verb == RECORD_DELETE)
         record_digest(r, r->text, r->text ? r->text_len : 0, sha);
     else
@@ -234,6 +236,7 @@ bool record_read_header(struct reader *r, uint64_t message, struct record *rec)
         rec->elsewhere = rec->copy && rec->verb == RECORD_PUT &&
                          !rec->file_name && reader_accept(r, " elsewhere");
     }
+    rec->joined = !rec->copy && reader_accept(r, " and");
     return reader_expect(r, " sha ") && reader_sha(r, rec->sha) &&
            (r->at == r->end || reader_failed(r, "the end of the line"));
 }

@@ -53,8 +53,8 @@ struct record {
                               asked for where text is NULL (record_digest()) */
     bool copy;      /* `was`, or put/delete with `of`: the same record as its
                        original, told again */
-    bool joined; /* put, delete: it counts together with the put or delete before
-                 it in this message (not a copy), or not at all */
+    bool joined;    /* put, delete: it counts together with the put or delete
+                    before    it in this message (not a copy), or not at all */
     bool kept_file; /* encode: the text is the attachment file_name that hangs
                        on this message already (keep it); needs sha */
     bool elsewhere; /* encode: where the text does not fit, leave it out, since

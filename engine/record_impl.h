@@ -51,6 +51,10 @@ bool record_read_header(struct reader *r, uint64_t message, struct record *rec);
 /* One more record, all zero; valid until the next. */
 struct record *records_add(struct records *rs);
 
+/* Has the newest, if it is joined, a put or delete before it that is its
+ * message's own? */
+bool records_joint_holds(const struct records *rs);
+
 /* -EBADMSG, "message <id> is damaged: …". */
 int message_damaged(struct err *err, uint64_t message, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

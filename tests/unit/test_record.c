@@ -435,7 +435,7 @@ static void a_batch_keeps_every_byte(void **state)
     }
     round_trip(&p, 1400);
     assert_int_equal(p.draft.n_files, 1);
-    assert_true(p.draft.files[0].len <= bound);
+    assert_int_equal(p.draft.files[0].len, bound);
     assert_int_equal(p.found.n, 5);
     for (size_t i = 0; i < 5; i++) {
         assert_record(&p.found.list[i], &r[i], 1400);
@@ -448,6 +448,70 @@ static void a_batch_keeps_every_byte(void **state)
     assert_int_equal(finish(&p, len), 0);
     assert_int_equal(finish(&p, len - 1), -EFBIG);
     free(text);
+    release(&p);
+}
+
+/* A rename: in a message, and in a batch. */
+static void joined_records_say_so(void **state)
+{
+    (void)state;
+    for (int as_file = 0; as_file < 2; as_file++) {
+        struct post p = {0};
+        struct record r[] = {
+            put("a", 2, 1200, ""),
+            put("b", 1, 0, "{\"id\":\"b\"}"),
+            copy_of(put("a", 1, 0, "{}"), RECORD_WAS, 1200),
+        };
+
+        r[0].verb = RECORD_DELETE;
+        r[0].text = NULL;
+        r[1].joined = true;
+        p.builder.as_file = as_file;
+        for (size_t i = 0; i < 3; i++)
+            message_add(&p.builder, &r[i]);
+        round_trip(&p, 1400);
+        assert_int_equal(p.found.n, 3);
+        for (size_t i = 0; i < 3; i++) {
+            assert_record(&p.found.list[i], &r[i], 1400);
+            assert_int_equal(p.found.list[i].joined, i == 1);
+            assert_false(p.found.list[i].alone);
+        }
+        const char *said =
+            as_file ? p.storage.data : (const char *)p.draft.content.data;
+        assert_non_null(
+            strstr(said, as_file ? ",\"and\":true,\"row\":" : " and sha "));
+        release(&p);
+    }
+}
+
+/* There must be something to join. */
+static void a_first_record_joins_nothing(void **state)
+{
+    struct post p = {0};
+    struct record r[] = {
+        copy_of(put("a", 1, 0, "{}"), RECORD_WAS, 1200),
+        put("a", 2, 1200, "{}"),
+    };
+    struct err err = ERR_INIT;
+    struct records head, out = {0};
+    (void)state;
+
+    r[1].joined = true;
+    message_add(&p.builder, &r[0]);
+    message_add(&p.builder, &r[1]);
+    assert_int_equal(finish(&p, 10000), 0);
+    store(&p, 1400);
+    assert_int_equal(message_parse(&p.message, &out, &err), -EBADMSG);
+    assert_non_null(strstr(err.text, "join"));
+    p.builder.as_file = true;
+    assert_int_equal(finish(&p, 10000), 0);
+    store(&p, 1400);
+    assert_int_equal(message_parse(&p.message, &head, &err), 0);
+    assert_int_equal(batch_parse(&head, 1400, p.storage.data,
+                                 p.draft.files[0].len, &out, &err),
+                     -EBADMSG);
+    assert_non_null(strstr(err.text, "join"));
+    records_release(&head);
     release(&p);
 }
 
@@ -742,6 +806,8 @@ int main(void)
         cmocka_unit_test(who_wrote_is_cut_and_cleaned),
         cmocka_unit_test(times_of_all_centuries_are_kept),
         cmocka_unit_test(a_batch_keeps_every_byte),
+        cmocka_unit_test(joined_records_say_so),
+        cmocka_unit_test(a_first_record_joins_nothing),
         cmocka_unit_test(a_batch_is_all_or_nothing),
         cmocka_unit_test(a_home_shows_the_newest_version),
         cmocka_unit_test(a_home_points_at_a_text_too_big_for_it),
