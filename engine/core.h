@@ -40,6 +40,9 @@ struct core {
     size_t requests;      /* under lock, as all below: submitted, unanswered */
     size_t writes;        /* accepted, unanswered */
     size_t unsettled;     /* row messages that wait for the background writer */
+    size_t unindexed;     /* indexes that do, with entries of ours */
+    size_t catching_up; /* things that happened elsewhere and are not yet read,
+                           or could not be and are tried again */
 };
 
 void core_init(struct core *c);

@@ -10,6 +10,7 @@
 #include "engine/base/log.h"
 #include "engine/base/str.h"
 #include "engine/engine_impl.h"
+#include "engine/indexer.h"
 #include "engine/job.h"
 #include "engine/name.h"
 #include "engine/text.h"
@@ -170,6 +171,25 @@ static void each_ledger(struct engine *e, void (*fn)(struct ledger *l))
     free(list);
 }
 
+static void each_indexer(struct engine *e, void (*fn)(struct indexer *ix))
+{
+    for (size_t d = 0; d < e->n_dbs; d++) {
+        size_t n_spaces;
+        struct namespace **spaces = namespace_list_all(&e->dbs[d], &n_spaces);
+        for (size_t i = 0; i < n_spaces; i++) {
+            size_t n;
+            struct table **tables = table_list(spaces[i], &n);
+            for (size_t k = 0; k < n; k++) {
+                fn(tables[k]->indexer);
+                table_unref(tables[k]);
+            }
+            free(tables);
+            namespace_unref(spaces[i]);
+        }
+        free(spaces);
+    }
+}
+
 void engine_close(struct engine *e, int64_t patience_ms)
 {
     if (!e)
@@ -182,12 +202,18 @@ void engine_close(struct engine *e, int64_t patience_ms)
     core_wait_zero(&e->core, &e->core.writes, -1);
 
     atomic_store(&e->core.hasty, true);
+    each_indexer(e, indexer_hurry);
     each_ledger(e, ledger_hurry);
     int64_t left = until - clock_mono_ms();
     if (!core_wait_zero(&e->core, &e->core.unsettled, left > 0 ? left : 0))
         log_info("some messages still show older versions of their rows; they "
                  "are brought up to date when the table is next opened");
+    left = until - clock_mono_ms();
+    if (!core_wait_zero(&e->core, &e->core.unindexed, left > 0 ? left : 0))
+        log_info("some entries of indexes are not written yet; who changes the "
+                 "table next sees to it");
     atomic_store(&e->core.stopped, true);
+    each_indexer(e, indexer_stop);
     each_ledger(e, ledger_stop);
 
     /* Answers may hand something to the pool, and what runs there may submit:
@@ -264,6 +290,15 @@ void engine_route_locked(struct engine *e, uint64_t channel, struct ledger *l)
     }
 }
 
+void engine_route_index_locked(struct engine *e, uint64_t channel,
+                               struct table *t)
+{
+    engine_route_locked(e, channel, t->ledger);
+    struct route *r = map_get(&e->routes, hash_u64(channel), &channel);
+    if (r)
+        r->index_of = t;
+}
+
 void engine_unroute_locked(struct engine *e, uint64_t channel)
 {
     struct route *r = map_remove(&e->routes, hash_u64(channel), &channel);
@@ -273,11 +308,14 @@ void engine_unroute_locked(struct engine *e, uint64_t channel)
     free(r);
 }
 
-static struct ledger *route(struct engine *e, uint64_t channel)
+/* A reference; *indexer is not NULL where it is the channel of an index. */
+static struct ledger *route(struct engine *e, uint64_t channel,
+                            struct indexer **indexer)
 {
     engine_lock(e);
     struct route *r = map_get(&e->routes, hash_u64(channel), &channel);
     struct ledger *l = r ? ledger_ref(r->ledger) : NULL;
+    *indexer = r && r->index_of ? r->index_of->indexer : NULL;
     engine_unlock(e);
     return l;
 }
@@ -361,16 +399,23 @@ void engine_event(struct engine *e, const struct remote_event *ev)
 {
     struct database *d = by_id(e, ev->guild.id);
     struct ledger *l = NULL;
+    struct indexer *indexer;
 
     if (atomic_load(&e->core.closing))
         return;
     switch (ev->kind) {
     case REMOTE_EVENT_MESSAGE:
-        if ((l = route(e, ev->message.channel_id)))
+        l = route(e, ev->message.channel_id, &indexer);
+        if (l && indexer)
+            indexer_event_message(indexer, &ev->message);
+        else if (l)
             ledger_event_message(l, &ev->message, ev->created);
         break;
     case REMOTE_EVENT_DELETED:
-        if ((l = route(e, ev->channel)))
+        l = route(e, ev->channel, &indexer);
+        if (l && indexer)
+            indexer_event_deleted(indexer, ev->channel, ev->ids, ev->n_ids);
+        else if (l)
             ledger_event_deleted(l, ev->channel, ev->ids, ev->n_ids);
         break;
     case REMOTE_EVENT_CHANNEL:
@@ -507,6 +552,7 @@ void engine_status(struct engine *e, struct buf *out)
     pthread_mutex_lock(&e->core.lock);
     size_t writes = e->core.writes, requests = e->core.requests;
     size_t unsettled = e->core.unsettled;
+    size_t catching_up = e->core.catching_up;
     pthread_mutex_unlock(&e->core.lock);
     size_t jobs;
     uint64_t begun;
@@ -518,10 +564,11 @@ void engine_status(struct engine *e, struct buf *out)
     buf_printf(out,
                "{\"writes_waiting\":%zu,\"requests_under_way\":%zu,"
                "\"jobs_under_way\":%zu,\"jobs_begun\":%llu,"
+               "\"catching_up\":%zu,"
                "\"row_messages_behind\":%zu,\"text_cache_bytes\":%llu,"
                "\"connected_since_ms\":%lld,\"read_only\":%s,\"databases\":[",
-               writes, requests, jobs, (unsigned long long)begun, unsettled,
-               (unsigned long long)text_cache_bytes(e->core.texts),
+               writes, requests, jobs, (unsigned long long)begun, catching_up,
+               unsettled, (unsigned long long)text_cache_bytes(e->core.texts),
                (long long)since, e->core.read_only ? "true" : "false");
     for (size_t i = 0; i < e->n_dbs; i++) {
         AUTO_STR char *name = database_name(&e->dbs[i]);

@@ -362,10 +362,12 @@ static void open_run(void *arg)
     }
     ledger_deliver(l);
     settle_go(l);
-    if (again)
+    if (again) {
+        core_count(l->core, &l->core->catching_up, 1);
         relist_run(l);
-    else
+    } else {
         ledger_unref(l);
+    }
 }
 
 int ledger_open(struct ledger *l, table_opened *done, void *arg)
@@ -509,6 +511,7 @@ static void relist_run(void *arg)
                  label, err_text(&err, r));
         job_after(l->core->pool, pause, relist_run, l);
     } else {
+        core_count(l->core, &l->core->catching_up, -1);
         ledger_unref(l);
     }
 }
@@ -528,8 +531,10 @@ void ledger_gap(struct ledger *l)
         l->gap = true;
     }
     ledger_unlock(l);
-    if (start)
-        job_run(l->core->pool, relist_run, ledger_ref(l));
+    if (!start)
+        return;
+    core_count(l->core, &l->core->catching_up, 1);
+    job_run(l->core->pool, relist_run, ledger_ref(l));
 }
 
 /* --- batches that events tell of -------------------------------------------
@@ -544,6 +549,7 @@ struct late_batch {
 
 static void late_batch_free(struct late_batch *b)
 {
+    core_count(b->l->core, &b->l->core->catching_up, -1);
     ledger_unref(b->l);
     remote_message_release(&b->message);
     records_release(&b->head);
@@ -600,6 +606,7 @@ void load_batch(struct ledger *l, int place, const struct remote_message *m)
 {
     struct late_batch *b = xcalloc(1, sizeof(*b));
 
+    core_count(l->core, &l->core->catching_up, 1);
     b->l = ledger_ref(l);
     b->place = place;
     remote_message_copy(&b->message, m);

@@ -140,6 +140,7 @@ static bool is_idle(struct process *p, long long *begun)
     engine_status(p->engine, &b);
     *begun = status_number(b.data, "\"jobs_begun\":");
     bool idle = status_number(b.data, "\"jobs_under_way\":") == 0 &&
+                status_number(b.data, "\"catching_up\":") == 0 &&
                 status_number(b.data, "\"requests_under_way\":") == 0;
     buf_release(&b);
     return idle;
