@@ -9,7 +9,8 @@
 #include "fs/suggest.h"
 
 const struct cli_local *const cli_locals[] = {
-    &cli_mount, &cli_unmount, &cli_status, &cli_doctor, NULL,
+    &cli_mount,  &cli_unmount, &cli_status, &cli_doctor,
+    &cli_invite, &cli_bot,     NULL,
 };
 
 const struct cli_local *cli_local_find(const char *name)

@@ -40,6 +40,8 @@ extern const struct cli_local cli_mount;
 extern const struct cli_local cli_unmount;
 extern const struct cli_local cli_status;
 extern const struct cli_local cli_doctor;
+extern const struct cli_local cli_bot;
+extern const struct cli_local cli_invite;
 
 /* NULL behind the last. */
 extern const struct cli_local *const cli_locals[];

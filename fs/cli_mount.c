@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "bot/bot.h"
+#include "bot/presence.h"
 #include "engine/base/alloc.h"
 #include "engine/base/buf.h"
 #include "engine/base/log.h"
@@ -35,7 +35,7 @@ struct session {
     bool foreground;
     struct daemon daemon;
     struct discord *discord;
-    struct bot *bot; /* set before mount_run(), read by its threads */
+    struct presence *presence; /* set before mount_run(), read by its threads */
 };
 
 static int check_directory(const char *given, const char *path, struct err *err)
@@ -101,30 +101,27 @@ static void rest_status(void *arg, struct buf *out)
 static void gateway_status(void *arg, struct buf *out)
 {
     struct session *s = arg;
-    bot_status(s->bot, out);
-}
-
-/* On the bot's thread. */
-static void on_event(void *engine, const struct remote_event *event)
-{
-    engine_event(engine, event);
+    presence_status(s->presence, out);
 }
 
 static int serve_engine(struct session *s, struct mount *m,
                         struct engine *engine, struct err *err)
 {
-    struct bot_options o = {
+    struct presence_options o = {
+        .discord = s->discord,
+        .engine = engine,
         .guilds = s->settings.guilds,
         .n_guilds = s->settings.n_guilds,
-        .event = on_event,
-        .arg = engine,
+        .commands = !s->options.no_bot,
+        .roles = s->settings.roles,
+        .n_roles = s->settings.n_roles,
     };
 
-    int r = bot_start(s->discord, &o, &s->bot, err);
+    int r = presence_start(&o, &s->presence, err);
     if (r < 0)
         return r;
     r = mount_run(m, engine, err);
-    bot_stop(s->bot);
+    presence_stop(s->presence);
     return r;
 }
 

@@ -17,6 +17,7 @@
 #include "engine/base/buf.h"
 #include "engine/base/str.h"
 #include "engine/discord/discord.h"
+#include "fs/needs.h"
 #include "fs/settings.h"
 
 /* Discord's bounds, and how near to them is worth a word. */
@@ -26,25 +27,6 @@
 
 #define FLAG_MESSAGE_CONTENT (1u << 18)
 #define FLAG_MESSAGE_CONTENT_LIMITED (1u << 19)
-
-struct permission {
-    unsigned bit;
-    const char *name; /* as Discord's client shows it */
-    const char *what_for;
-};
-
-static const struct permission needed[] = {
-    {10, "View Channels", "to see the tables"},
-    {11, "Send Messages", "to write rows"},
-    {38, "Send Messages in Threads", "to write new versions of rows"},
-    {35, "Create Public Threads", "for the history of a table"},
-    {13, "Manage Messages", "to remove rows in numbers"},
-    {4, "Manage Channels", "to make and drop databases and tables"},
-    {34, "Manage Threads", "to keep the history's thread open"},
-    {16, "Read Message History", "to read the rows"},
-    {15, "Attach Files", "for large rows, batches and snapshots"},
-};
-#define N_NEEDED (sizeof(needed) / sizeof(needed[0]))
 
 struct doctor {
     struct settings settings;
@@ -249,15 +231,6 @@ static int run_request(struct doctor *d, enum remote_op op, uint64_t guild,
     return remote_run(discord_remote(d->discord), &req, reply, err);
 }
 
-static uint64_t needed_bits(void)
-{
-    uint64_t bits = 0;
-
-    for (size_t i = 0; i < N_NEEDED; i++)
-        bits |= UINT64_C(1) << needed[i].bit;
-    return bits;
-}
-
 static void fail_guild(struct doctor *d, uint64_t guild, int r,
                        const struct err *err)
 {
@@ -273,7 +246,7 @@ static void fail_guild(struct doctor *d, uint64_t guild, int r,
                "bot: https://discord.com/oauth2/authorize?client_id=%llu"
                "&scope=bot+applications.commands&permissions=%llu",
                (unsigned long long)d->application,
-               (unsigned long long)needed_bits());
+               (unsigned long long)needs_bits());
     fail(d, todo.data, "guild %llu does not exist or the bot is no member",
          (unsigned long long)guild);
 }
@@ -282,16 +255,16 @@ static void check_permissions(struct doctor *d, const struct remote_guild *g)
 {
     bool all = true;
 
-    for (size_t i = 0; i < N_NEEDED; i++) {
-        if (g->permissions & UINT64_C(1) << needed[i].bit)
+    for (size_t i = 0; i < n_needs; i++) {
+        if (g->permissions & UINT64_C(1) << needs[i].bit)
             continue;
         all = false;
         fail(d, "Server Settings, Roles, the bot's role, Permissions: allow it",
-             "the bot lacks %s in %s, which it needs %s", needed[i].name,
-             g->name, needed[i].what_for);
+             "the bot lacks %s in %s, which it needs %s", needs[i].name,
+             g->name, needs[i].what_for);
     }
     if (all)
-        ok("the bot has all %zu permissions it needs in %s", N_NEEDED, g->name);
+        ok("the bot has all %zu permissions it needs in %s", n_needs, g->name);
 }
 
 static bool is_ours(const struct remote_channel *c)

@@ -17,14 +17,15 @@
 #define TOKEN "DISCORD_BOT_TOKEN"
 #define GUILDS "DBCORD_GUILD_ID"
 #define API_URL "DBCORD_API_URL"
+#define ROLES "DBCORD_ROLE_ID"
 
 /* A settings file is a handful of lines; what is larger is something else. */
 #define FILE_MAX 65536
-#define GUILDS_MAX 100
+#define IDS_MAX 100
 
 /* The values as text, each from where it was found first. */
 struct found {
-    char *token, *guilds, *api_url;
+    char *token, *guilds, *api_url, *roles;
 };
 
 static void free_secret(char *s)
@@ -39,12 +40,14 @@ static void found_release(struct found *f)
     free_secret(f->token);
     free(f->guilds);
     free(f->api_url);
+    free(f->roles);
 }
 
 void settings_release(struct settings *s)
 {
     free_secret(s->token);
     free(s->guilds);
+    free(s->roles);
     free(s->api_url);
     free(s->file);
     *s = SETTINGS_INIT;
@@ -107,11 +110,21 @@ int settings_parse_line(char *line, char **name, char **value, struct err *err)
     return parse_value(trim(equals + 1), value, err);
 }
 
-int settings_parse_guilds(const char *text, uint64_t **ids, size_t *n,
-                          struct err *err)
+/* How a person finds the id that a setting asks for. */
+static const char *where_is(const char *setting)
+{
+    return strcmp(setting, ROLES) == 0
+               ? "a role's id (a number; in Discord: developer mode, server "
+                 "settings, Roles, right click, Copy Role ID)"
+               : "a guild's id (a number; in Discord: developer mode, right "
+                 "click on the server, Copy Server ID)";
+}
+
+int settings_parse_ids(const char *setting, const char *text, uint64_t **ids,
+                       size_t *n, struct err *err)
 {
     AUTO_STR char *copy = xstrdup(text);
-    uint64_t *list = xcalloc(GUILDS_MAX, sizeof(*list));
+    uint64_t *list = xcalloc(IDS_MAX, sizeof(*list));
     char *save;
     int r = 0;
 
@@ -121,20 +134,17 @@ int settings_parse_guilds(const char *text, uint64_t **ids, size_t *n,
         uint64_t id;
 
         s = trim(s);
-        if (*n == GUILDS_MAX)
-            r = err_set(err, -EINVAL, GUILDS " names more than %d guilds",
-                        GUILDS_MAX);
+        if (*n == IDS_MAX)
+            r = err_set(err, -EINVAL, "%s names more than %d", setting,
+                        IDS_MAX);
         else if (!str_to_u64(s, &id) || id == 0)
-            r = err_set(err, -EINVAL,
-                        GUILDS ": '%.40s' is not a guild's id (a number; in "
-                               "Discord: developer mode, right click on the "
-                               "server, Copy Server ID)",
-                        s);
+            r = err_set(err, -EINVAL, "%s: '%.40s' is not %s", setting, s,
+                        where_is(setting));
         else
             list[(*n)++] = id;
     }
     if (r == 0 && *n == 0)
-        r = err_set(err, -EINVAL, GUILDS " is empty");
+        r = err_set(err, -EINVAL, "%s is empty", setting);
     if (r < 0) {
         free(list);
         return r;
@@ -161,6 +171,7 @@ static void from_environment(struct found *f)
     }
     keep(&f->guilds, getenv(GUILDS) ? getenv(GUILDS) : "");
     keep(&f->api_url, getenv(API_URL) ? getenv(API_URL) : "");
+    keep(&f->roles, getenv(ROLES) ? getenv(ROLES) : "");
 }
 
 static int read_all(int fd, char *data, size_t cap)
@@ -225,6 +236,8 @@ static int parse_file(char *text, const char *path, bool explicitly,
             keep(&here.guilds, value);
         else if (strcmp(name, API_URL) == 0)
             keep(&here.api_url, value);
+        else if (strcmp(name, ROLES) == 0)
+            keep(&here.roles, value);
     }
     if (r >= 0) {
         /* A file that lies about must not send a token from elsewhere to an
@@ -233,6 +246,7 @@ static int parse_file(char *text, const char *path, bool explicitly,
             keep(&f->api_url, here.api_url);
         keep(&f->token, here.token ? here.token : "");
         keep(&f->guilds, here.guilds ? here.guilds : "");
+        keep(&f->roles, here.roles ? here.roles : "");
         r = 0;
     }
     found_release(&here);
@@ -339,7 +353,9 @@ static int complete(struct found *f, struct settings *s, struct err *err)
         return err_set(err, -EINVAL,
                        "no guild: set " GUILDS " beside the token to the "
                        "server's id, or to several by commas");
-    r = settings_parse_guilds(f->guilds, &s->guilds, &s->n_guilds, err);
+    r = settings_parse_ids(GUILDS, f->guilds, &s->guilds, &s->n_guilds, err);
+    if (r == 0 && f->roles)
+        r = settings_parse_ids(ROLES, f->roles, &s->roles, &s->n_roles, err);
     if (r < 0)
         return r;
 

@@ -16,6 +16,8 @@ struct settings {
     char *token;
     uint64_t *guilds;
     size_t n_guilds;
+    uint64_t *roles; /* who may use slash commands; none: Discord decides */
+    size_t n_roles;
     char *api_url;
     char *file; /* the file that was read, or NULL */
 };
@@ -36,6 +38,6 @@ void settings_release(struct settings *s);
  * front, quotes of both kinds around a value, # comments. */
 int settings_parse_line(char *line, char **name, char **value, struct err *err);
 
-/* "1, 2": for free(). */
-int settings_parse_guilds(const char *text, uint64_t **ids, size_t *n,
-                          struct err *err);
+/* "1, 2", the value of the setting of this name: for free(). */
+int settings_parse_ids(const char *setting, const char *text, uint64_t **ids,
+                       size_t *n, struct err *err);

@@ -15,6 +15,7 @@
 #include "engine/base/buf.h"
 #include "engine/base/err.h"
 
+struct database;
 struct engine;
 struct command_call;
 
@@ -66,6 +67,7 @@ struct command {
     size_t n_options;
     enum command_permission permission;
     bool many;        /* any number of results; else one object */
+    bool columns;     /* a list for people to look at, rather than rows */
     bool writes;      /* needs an engine that is not read-only */
     bool destructive; /* cannot be undone: a person is asked first */
     bool offline;     /* runs without an engine */
@@ -102,6 +104,8 @@ struct command_value {
 struct command_call {
     const struct command *command;
     struct engine *engine;     /* NULL where the command is offline */
+    struct database *database; /* the one guild that names mean and that may
+                                  be touched; NULL: any of the engine's */
     struct command_sink *sink; /* set before command_run() */
     const char *by;            /* who asks; NULL: the engine's own name */
     struct command_value values[COMMAND_OPTIONS_MAX]; /* as the options */

@@ -68,6 +68,20 @@ int call_split_database(struct command_call *c, const char *text,
     struct engine *e = c->engine;
     const char *slash = strchr(text, '/');
 
+    if (c->database) {
+        AUTO_STR char *own = database_name(c->database);
+        size_t len = slash ? (size_t)(slash - text) : 0;
+        if (slash && (strlen(own) != len || strncmp(own, text, len) != 0))
+            return err_set(err, -EACCES,
+                           "only databases of this server can be reached from "
+                           "here, not '%s'",
+                           text);
+        *d = c->database;
+        *name = slash ? slash + 1 : text;
+        if (!**name)
+            return err_set(err, -EINVAL, "'%s' names no database", text);
+        return 0;
+    }
     if (slash) {
         AUTO_STR char *guild = xstrndup(text, (size_t)(slash - text));
         *d = engine_database_find(e, guild);

@@ -69,7 +69,8 @@ static int run(struct command_call *c, struct err *err)
     }
 
     for (size_t i = 0; i < engine_database_count(c->engine); i++) {
-        int r = put_database(c, engine_database_at(c->engine, i), err);
+        struct database *d = engine_database_at(c->engine, i);
+        int r = c->database && c->database != d ? 0 : put_database(c, d, err);
         if (r < 0)
             return r;
     }
@@ -92,5 +93,6 @@ const struct command command_tables = {
     .example = "prod",
     COMMAND_OPTIONS(options),
     .many = true,
+    .columns = true,
     .run = run,
 };

@@ -49,6 +49,11 @@ uint64_t discord_submit(struct discord *d, const char *method, const char *path,
                         const char *json, enum remote_priority priority,
                         remote_done *done, void *arg);
 
+/* The file behind a link that Discord has given (an attachment of an
+ * interaction), of the size it has told. Waits. No token goes there. */
+int discord_fetch(struct discord *d, const char *url, uint64_t size,
+                  struct buf *out, struct err *err);
+
 /* For the gateway: where to connect (GET /gateway/bot) and how many identifies
  * are left today. Waits. */
 struct discord_gateway {

@@ -149,6 +149,31 @@ struct errand *errand_new_raw(const char *method, const char *path,
     return e;
 }
 
+struct errand *errand_new_file(const char *url, uint64_t size,
+                               enum remote_priority priority, remote_done *done,
+                               void *arg)
+{
+    struct errand *e = xcalloc(1, sizeof(*e));
+
+    e->op = REMOTE_DOWNLOAD;
+    e->step = STEP_FILE;
+    e->priority = priority;
+    e->done = done;
+    e->arg = arg;
+    e->patience_ms = PATIENCE_MS + (int64_t)(size / SLOWEST_BYTES_PER_MS);
+    e->file_size = size;
+    buf_addstr(&e->link, url);
+    e->result = route_make(&e->route, "GET", "/attachments", &e->err);
+    e->route.exempt = e->route.repeatable = true;
+    if (e->result == 0 && size > FILE_BYTES_MAX)
+        e->result = err_set(&e->err, -EFBIG,
+                            "a file of %" PRIu64 " bytes; at most %u are read",
+                            size, FILE_BYTES_MAX);
+    if (e->result < 0)
+        e->state = ERRAND_OVER;
+    return e;
+}
+
 void errand_free(struct errand *e)
 {
     if (!e)

@@ -98,6 +98,11 @@ struct errand *errand_new_raw(const char *method, const char *path,
                               enum remote_priority priority, remote_done *done,
                               void *arg, long *status);
 
+/* As errand_new, for discord_fetch(): the file of size bytes behind a link. */
+struct errand *errand_new_file(const char *url, uint64_t size,
+                               enum remote_priority priority, remote_done *done,
+                               void *arg);
+
 void errand_free(struct errand *e);
 
 /* About to leave: has the message built and checked, once. Negative: nothing

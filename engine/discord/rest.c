@@ -738,6 +738,21 @@ int discord_request(struct discord *d, const char *method, const char *path,
                                  status, out, err);
 }
 
+int discord_fetch(struct discord *d, const char *url, uint64_t size,
+                  struct buf *out, struct err *err)
+{
+    struct wait w = {.out = out};
+
+    waiter_init(&w.waiter, err);
+    submit_errand(d,
+                  errand_new_file(url, size, REMOTE_INTERACTIVE, finish_wait,
+                                  &w),
+                  0);
+    int r = waiter_wait(&w.waiter);
+    waiter_release(&w.waiter);
+    return r;
+}
+
 int discord_parse_gateway(const struct buf *body, struct discord_gateway *out,
                           struct err *err)
 {

@@ -211,10 +211,10 @@ static void guilds_are_numbers(void **state)
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         if (strcmp(wrong[i], "1,") == 0)
             continue; /* a comma at the end is no guild more */
-        assert_int_equal(settings_parse_guilds(wrong[i], &ids, &n, NULL),
+        assert_int_equal(settings_parse_ids("IDS", wrong[i], &ids, &n, NULL),
                          -EINVAL);
     }
-    assert_int_equal(settings_parse_guilds("1,", &ids, &n, NULL), 0);
+    assert_int_equal(settings_parse_ids("IDS", "1,", &ids, &n, NULL), 0);
     assert_int_equal(n, 1);
     free(ids);
 }
