@@ -654,9 +654,14 @@ bool json_name_is(const struct json_member *m, const char *name,
     if (m->name_len < name_len)
         return false;
 
-    AUTO_BUF struct buf plain = BUF_INIT;
-    json_unescape(m->name, m->name_len, &plain);
-    return buf_equals(&plain, name, name_len);
+    struct json_chars c;
+    const char *run;
+    size_t n, at = 0;
+    json_chars_init(&c, m->name, m->name_len);
+    for (; json_chars_next(&c, &run, &n); at += n)
+        if (n > name_len - at || memcmp(run, name + at, n) != 0)
+            return false;
+    return at == name_len;
 }
 
 bool json_find(const char *text, size_t len, const char *name,

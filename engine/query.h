@@ -104,8 +104,8 @@ struct query_term {
     bool is_key;         /* the primary key's field */
     enum query_op op;
     /* One, or any number (none, too) for in. A value that a path leaves open
-     * (an untyped key 42) may have given an eq two values, which makes it an
-     * in, or a ne or contains two, which then means none or any of them. */
+     * (an untyped key 42: a string or a number) may have made an eq an in, or
+     * have given a ne two values, which means none of them. */
     const struct query_value *values;
     size_t n_values;
     bool exists; /* QUERY_EXISTS, which has no values */
@@ -120,9 +120,15 @@ static inline bool query_is_equality(const struct query_term *t)
     return t->op == QUERY_EQ || t->op == QUERY_IN;
 }
 
-/* The keys that rows must have to match, where a term says so: each with a NUL
- * behind it, n of them (maybe 0), appended. False: any key may match. */
-bool query_keys(const struct query *q, struct buf *keys, size_t *n);
+struct query_key {
+    const char *key; /* may hold a NUL */
+    size_t len;
+};
+
+/* The keys that rows must have to match, where a term says so (there may be
+ * none). False: any key may match. */
+bool query_keys(const struct query *q, const struct query_key **keys,
+                size_t *n);
 
 /* Does a look at the terms alone tell that no row can match? */
 bool query_never(const struct query *q);
@@ -172,5 +178,5 @@ void query_top_free(struct query_top *t); /* NULL is fine; not the items */
 void *query_top_add(struct query_top *t, const char *text, size_t len,
                     uint64_t seq, void *item);
 /* In order; the first query_skip() of them (all, when fewer) are those skipped.
- * The array lives until the next call for t. */
+ * Nothing is added after this. The array lives as long as t. */
 void **query_top_items(struct query_top *t, size_t *n);
