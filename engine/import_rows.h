@@ -21,7 +21,7 @@
 #include "engine/schema.h"
 
 enum import_format {
-    IMPORT_GUESS,
+    IMPORT_GUESS, /* by the bytes */
     IMPORT_JSON,
     IMPORT_NDJSON,
     IMPORT_CSV,

@@ -1001,3 +1001,46 @@ void json_with_member(const char *text, size_t len, const char *name,
     }
     buf_add(out, text + st.open + st.gap_len, len - st.open - st.gap_len);
 }
+
+/* --- plain values ---------------------------------------------------------
+ */
+
+static size_t digits(const char *s, size_t len)
+{
+    size_t n = 0;
+
+    while (n < len && s[n] >= '0' && s[n] <= '9')
+        n++;
+    return n;
+}
+
+static bool is_number(const char *s, size_t len)
+{
+    size_t at = len && s[0] == '-', n = digits(s + at, len - at);
+
+    if (n == 0 || (n > 1 && s[at] == '0'))
+        return false;
+    at += n;
+    if (at < len && s[at] == '.') {
+        n = digits(s + at + 1, len - at - 1);
+        if (n == 0)
+            return false;
+        at += 1 + n;
+    }
+    if (at < len && (s[at] == 'e' || s[at] == 'E')) {
+        at++;
+        at += at < len && (s[at] == '+' || s[at] == '-');
+        n = digits(s + at, len - at);
+        if (n == 0)
+            return false;
+        at += n;
+    }
+    return at == len;
+}
+
+bool json_is_plain(const char *s, size_t len)
+{
+    return (len == 4 &&
+            (memcmp(s, "true", 4) == 0 || memcmp(s, "null", 4) == 0)) ||
+           (len == 5 && memcmp(s, "false", 5) == 0) || is_number(s, len);
+}

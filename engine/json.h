@@ -106,6 +106,9 @@ void json_chars_init(struct json_chars *c, const char *s, size_t len);
  * end. */
 bool json_chars_next(struct json_chars *c, const char **run, size_t *len);
 
+/* A number, true, false or null, and nothing around it. Any bytes. */
+bool json_is_plain(const char *s, size_t len);
+
 /* Numbers as JSON text, by their exact decimal value: 1, 1.0 and 10e-1 are
  * equal and have one canonical form. compare: <0, 0, >0. */
 int json_number_compare(const char *a, size_t a_len, const char *b,
