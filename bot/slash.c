@@ -25,12 +25,14 @@
 #include "engine/discord/message.h"
 #include "engine/job.h"
 
-#define WORKERS 64
+/* A write waits a second and more for its turn, and leaves with all that wait:
+ * a thread for each of them. They start when they are needed. */
+#define WORKERS 256
 #define QUICK 4
 
 /* More than this many commands at a time are declined: behind them nobody
  * would have an answer while he still looks at it. */
-#define WAITING_MAX 256
+#define WAITING_MAX 512
 
 /* Discord forgets an interaction that has heard nothing for 3 s, counted from
  * when it was made; the way here and back needs some of that. */

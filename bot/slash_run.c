@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bot/manual.h"
 #include "bot/register.h"
 #include "engine/base/alloc.h"
 #include "engine/base/str.h"
@@ -112,6 +113,15 @@ static void answer_file(struct turn *to, const char *content, const char *name,
     turn_answer(to, &(struct reply){.content = content}, &file);
 }
 
+static void answer_shown(struct turn *to, struct shown *shown)
+{
+    if (shown->n > 1)
+        press_show_list(to, shown);
+    else
+        turn_answer(to, &(struct reply){.content = shown->pages[0]}, NULL);
+    shown_release(shown);
+}
+
 static void answer_result(struct turn *t, struct turn *to,
                           const struct slash_sink *s)
 {
@@ -124,12 +134,30 @@ static void answer_result(struct turn *t, struct turn *to,
         snprintf(name, sizeof(name), "%s.%s", command,
                  s->show.many ? "ndjson" : "json");
         answer_file(to, shown.pages[0], name, "application/json", &shown.file);
-    } else if (shown.n > 1) {
-        press_show_list(to, &shown);
+        shown_release(&shown);
     } else {
-        turn_answer(to, &(struct reply){.content = shown.pages[0]}, NULL);
+        answer_shown(to, &shown);
     }
-    shown_release(&shown);
+}
+
+/* Of a command that needs no engine there is one: help, which the table
+ * answers. */
+static void answer_help(struct turn *t)
+{
+    const struct interaction_option *o = interaction_option(&t->in, "command");
+    AUTO_STR char *name = o ? xstrndup(o->value, o->value_len) : NULL;
+    const char *bare = name && str_starts(name, "/") ? name + 1 : name;
+    struct shown shown;
+
+    if (bare && str_starts(bare, SLASH_PREFIX))
+        bare += strlen(SLASH_PREFIX);
+    const struct command *about = bare ? command_find(bare) : NULL;
+    if (bare && !about) {
+        turn_say(t, "There is no such command; `/dbc_help` lists them.");
+        return;
+    }
+    manual_show(about, &shown);
+    answer_shown(t, &shown);
 }
 
 static void name_person(const struct interaction *in, char out[96])
@@ -161,6 +189,11 @@ void run_command(struct turn *t, struct turn *to)
     }
     if (!command) {
         turn_say(to, "There is no such command any more: reload the client.");
+        return;
+    }
+
+    if (command->offline) {
+        answer_help(to);
         return;
     }
 
