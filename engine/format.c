@@ -1,5 +1,6 @@
 #include "engine/format.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -60,9 +61,12 @@ struct format_writer {
     size_t rows;
 
     /* CSV, TSV, TABLE */
-    struct buf texts; /* of all rows, one behind the other */
+    bool learned;     /* the columns are known: rows are not kept */
+    bool headed;      /* the line with their names is out */
+    struct buf texts; /* of the rows that are kept, one behind the other */
     size_t *ends;     /* of each row in texts */
     size_t ends_cap;
+    struct json_member *cells; /* of one row, as many as columns_cap */
     struct map by_name; /* -> struct column; names with escapes resolved */
     struct column **columns;
     size_t n_columns, columns_cap;
@@ -88,6 +92,7 @@ void format_writer_free(struct format_writer *w)
     for (size_t i = 0; i < w->n_columns; i++)
         free(w->columns[i]);
     free(w->columns);
+    free(w->cells);
     map_release(&w->by_name);
     free(w->ends);
     buf_release(&w->texts);
@@ -114,16 +119,21 @@ static void add_line(struct buf *b, const char *json, size_t len)
     }
 }
 
+/* The column of a member; made where there is none yet, or NULL where the
+ * columns are settled. */
 static struct column *column_of(struct format_writer *w,
-                                const struct json_member *m)
+                                const struct json_member *m, bool settled)
 {
     AUTO_BUF struct buf name = BUF_INIT;
+    struct span key = {m->name, m->name_len};
 
-    json_unescape(m->name, m->name_len, &name);
-    struct span key = {name.data ? name.data : "", name.len};
+    if (memchr(m->name, '\\', m->name_len)) {
+        json_unescape(m->name, m->name_len, &name);
+        key = (struct span){name.data ? name.data : "", name.len};
+    }
     struct column *c =
         map_get(&w->by_name, hash_bytes(key.data, key.len), &key);
-    if (c)
+    if (c || settled)
         return c;
 
     c = xmalloc(sizeof(*c) + key.len + 1);
@@ -135,57 +145,16 @@ static struct column *column_of(struct format_writer *w,
         w->columns_cap = w->columns_cap ? w->columns_cap * 2 : 16;
         w->columns =
             xrealloc(w->columns, w->columns_cap * sizeof(w->columns[0]));
+        w->cells = xrealloc(w->cells, w->columns_cap * sizeof(w->cells[0]));
     }
     return w->columns[w->n_columns++] = c;
 }
 
-static void keep_row(struct format_writer *w, const char *json, size_t len)
-{
-    struct json_member m;
-    size_t at = 0;
-
-    while (json_next(json, len, &at, &m))
-        column_of(w, &m);
-
-    buf_add(&w->texts, json, len);
-    if (w->rows == w->ends_cap) {
-        w->ends_cap = w->ends_cap ? w->ends_cap * 2 : 64;
-        w->ends = xrealloc(w->ends, w->ends_cap * sizeof(w->ends[0]));
-    }
-    w->ends[w->rows] = w->texts.len;
-}
-
-int format_row(struct format_writer *w, const char *json, size_t len,
-               struct err *err)
-{
-    AUTO_BUF struct buf b = BUF_INIT;
-
-    len = trimmed(json, len);
-    switch (w->format) {
-    case FORMAT_JSON:
-        if (w->many)
-            buf_addstr(&b, w->rows ? ",\n" : "[\n");
-        buf_add(&b, json, len);
-        if (!w->many)
-            buf_addc(&b, '\n');
-        break;
-    case FORMAT_NDJSON:
-        add_line(&b, json, len);
-        buf_addc(&b, '\n');
-        break;
-    case FORMAT_CSV:
-    case FORMAT_TSV:
-    case FORMAT_TABLE:
-        keep_row(w, json, len);
-        break;
-    }
-    w->rows++;
-    return b.len ? w->out(w->arg, b.data, b.len, err) : 0;
-}
-
+/* A string that a reader would take for a number, a bool or null is in quotes,
+ * as an empty one is. */
 static void add_csv(struct buf *b, const char *s, size_t len, bool string)
 {
-    bool plain = len > 0 || !string;
+    bool plain = !string || (len > 0 && !json_is_plain(s, len));
 
     for (size_t i = 0; i < len && plain; i++)
         plain = !strchr(",\"\r\n", s[i]) || s[i] == 0;
@@ -284,20 +253,22 @@ static void add_cell(const struct format_writer *w, struct buf *b,
     }
 }
 
-/* The members of a row in the order of the columns; the ones that are not
- * there have no value. */
-static void row_cells(struct format_writer *w, size_t row,
-                      struct json_member *cells)
+/* The members of a row in the order of the columns, into w->cells; those that
+ * are not there have no value. False: it has a field that is no column. */
+static bool row_cells(struct format_writer *w, const char *json, size_t len)
 {
-    size_t start = row ? w->ends[row - 1] : 0;
-    const char *json = w->texts.data + start;
-    size_t len = w->ends[row] - start, at = 0;
     struct json_member m;
+    size_t at = 0;
 
     for (size_t i = 0; i < w->n_columns; i++)
-        cells[i] = (struct json_member){.type = JSON_NULL};
-    while (json_next(json, len, &at, &m))
-        cells[column_of(w, &m)->index] = m;
+        w->cells[i] = (struct json_member){.type = JSON_NULL};
+    while (json_next(json, len, &at, &m)) {
+        const struct column *c = column_of(w, &m, true);
+        if (!c)
+            return false;
+        w->cells[c->index] = m;
+    }
+    return true;
 }
 
 static void add_padded(const struct format_writer *w, struct buf *b, size_t i,
@@ -342,60 +313,147 @@ static void add_header(const struct format_writer *w, struct buf *b)
     buf_addc(b, '\n');
 }
 
-static void measure(struct format_writer *w, struct json_member *cells)
+static void measure_cell(struct column *c, const struct buf *cell)
+{
+    size_t n = count_chars(cell->data ? cell->data : "", cell->len);
+
+    if (n > c->width)
+        c->width = n;
+}
+
+static void measure_row(struct format_writer *w, const char *json, size_t len)
+{
+    row_cells(w, json, len);
+    for (size_t i = 0; i < w->n_columns; i++) {
+        AUTO_BUF struct buf cell = BUF_INIT;
+
+        add_cell(w, &cell, &w->cells[i]);
+        measure_cell(w->columns[i], &cell);
+    }
+}
+
+static void measure_names(struct format_writer *w)
 {
     for (size_t i = 0; i < w->n_columns; i++) {
         AUTO_BUF struct buf cell = BUF_INIT;
         struct column *c = w->columns[i];
 
         add_visible(&cell, c->name, c->len);
-        c->width = count_chars(cell.data ? cell.data : "", cell.len);
-    }
-    for (size_t row = 0; row < w->rows; row++) {
-        row_cells(w, row, cells);
-        for (size_t i = 0; i < w->n_columns; i++) {
-            AUTO_BUF struct buf cell = BUF_INIT;
-
-            add_cell(w, &cell, &cells[i]);
-            size_t n = count_chars(cell.data ? cell.data : "", cell.len);
-            if (n > w->columns[i]->width)
-                w->columns[i]->width = n;
-        }
+        measure_cell(c, &cell);
     }
 }
 
-static void add_row(struct format_writer *w, struct buf *b,
-                    const struct json_member *cells)
+static void add_row(struct format_writer *w, struct buf *b)
 {
     for (size_t i = 0; i < w->n_columns; i++) {
         AUTO_BUF struct buf cell = BUF_INIT;
 
         add_separator(w, b, i);
-        add_cell(w, &cell, &cells[i]);
-        if (w->format == FORMAT_TABLE)
+        if (w->format == FORMAT_TABLE) {
+            add_cell(w, &cell, &w->cells[i]);
             add_padded(w, b, i, &cell);
-        else
-            buf_add(b, cell.data, cell.len);
+        } else {
+            add_cell(w, b, &w->cells[i]);
+        }
     }
     buf_addc(b, '\n');
 }
 
-static int end_columns(struct format_writer *w, struct err *err)
+/* One row of the columns that are known, their names before the first. */
+static int put_row(struct format_writer *w, const char *json, size_t len,
+                   struct err *err)
 {
-    struct json_member *cells = xcalloc(w->n_columns, sizeof(*cells));
     AUTO_BUF struct buf b = BUF_INIT;
 
-    if (w->format == FORMAT_TABLE)
-        measure(w, cells);
-    add_header(w, &b);
-    int r = w->out(w->arg, b.data, b.len, err);
-    for (size_t row = 0; row < w->rows && r >= 0; row++) {
-        buf_reset(&b);
-        row_cells(w, row, cells);
-        add_row(w, &b, cells);
-        r = w->out(w->arg, b.data, b.len, err);
+    if (!w->headed) {
+        measure_names(w);
+        add_header(w, &b);
+        w->headed = true;
     }
-    free(cells);
+    if (!row_cells(w, json, len))
+        return err_set(err, -ESTALE,
+                       "a row got a field that none had before while the rows "
+                       "were written; try again");
+    add_row(w, &b);
+    return w->out(w->arg, b.data, b.len, err);
+}
+
+static void keep_row(struct format_writer *w, const char *json, size_t len)
+{
+    struct json_member m;
+    size_t at = 0;
+
+    while (json_next(json, len, &at, &m))
+        column_of(w, &m, false);
+
+    buf_add(&w->texts, json, len);
+    if (w->rows == w->ends_cap) {
+        w->ends_cap = w->ends_cap ? w->ends_cap * 2 : 64;
+        w->ends = xrealloc(w->ends, w->ends_cap * sizeof(w->ends[0]));
+    }
+    w->ends[w->rows] = w->texts.len;
+}
+
+void format_learn(struct format_writer *w, const char *json, size_t len)
+{
+    struct json_member m;
+    size_t at = 0;
+
+    if (w->format == FORMAT_JSON || w->format == FORMAT_NDJSON)
+        return;
+    len = trimmed(json, len);
+    while (json_next(json, len, &at, &m))
+        column_of(w, &m, false);
+    if (w->format == FORMAT_TABLE)
+        measure_row(w, json, len);
+    w->learned = true;
+}
+
+int format_row(struct format_writer *w, const char *json, size_t len,
+               struct err *err)
+{
+    AUTO_BUF struct buf b = BUF_INIT;
+
+    len = trimmed(json, len);
+    switch (w->format) {
+    case FORMAT_JSON:
+        if (w->many)
+            buf_addstr(&b, w->rows ? ",\n" : "[\n");
+        buf_add(&b, json, len);
+        if (!w->many)
+            buf_addc(&b, '\n');
+        break;
+    case FORMAT_NDJSON:
+        add_line(&b, json, len);
+        buf_addc(&b, '\n');
+        break;
+    case FORMAT_CSV:
+    case FORMAT_TSV:
+    case FORMAT_TABLE:
+        if (w->learned) {
+            int r = put_row(w, json, len, err);
+            w->rows += r >= 0;
+            return r;
+        }
+        keep_row(w, json, len);
+        break;
+    }
+    w->rows++;
+    return b.len ? w->out(w->arg, b.data, b.len, err) : 0;
+}
+
+static int end_columns(struct format_writer *w, struct err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < w->rows && w->format == FORMAT_TABLE; i++) {
+        size_t start = i ? w->ends[i - 1] : 0;
+        measure_row(w, w->texts.data + start, w->ends[i] - start);
+    }
+    for (size_t i = 0; i < w->rows && r >= 0; i++) {
+        size_t start = i ? w->ends[i - 1] : 0;
+        r = put_row(w, w->texts.data + start, w->ends[i] - start, err);
+    }
     return r;
 }
 
@@ -410,6 +468,23 @@ int format_end(struct format_writer *w, struct err *err)
     case FORMAT_NDJSON:
         return 0;
     default:
-        return w->rows ? end_columns(w, err) : 0;
+        return w->learned ? 0 : end_columns(w, err);
     }
+}
+
+const char *format_type(enum format format)
+{
+    switch (format) {
+    case FORMAT_JSON:
+        return "application/json";
+    case FORMAT_NDJSON:
+        return "application/x-ndjson";
+    case FORMAT_CSV:
+        return "text/csv";
+    case FORMAT_TSV:
+        return "text/tab-separated-values";
+    case FORMAT_TABLE:
+        break;
+    }
+    return "text/plain";
 }

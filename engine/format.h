@@ -11,8 +11,9 @@
 enum format {
     FORMAT_JSON,   /* one: the text as it is; many: an array */
     FORMAT_NDJSON, /* one line a row */
-    FORMAT_CSV,    /* RFC 4180 with a header line; null is an empty field, an
-                      empty string is "" */
+    FORMAT_CSV,    /* RFC 4180 with a header line; null is an empty field; an
+                      empty string is in quotes, and so is one that looks like a
+                      number, true, false or null */
     FORMAT_TSV,    /* tab, newline, return and backslash as \t \n \r \\ */
     FORMAT_TABLE,  /* columns lined up */
 };
@@ -27,6 +28,9 @@ bool format_parse(const char *name, enum format *out);
 typedef int format_out(void *arg, const char *data, size_t len,
                        struct err *err);
 
+/* Its MIME type. */
+const char *format_type(enum format format);
+
 struct format_writer;
 
 /* many: any number of rows may come; else one at most. */
@@ -35,7 +39,10 @@ struct format_writer *format_writer_new(enum format format, bool many,
 void format_writer_free(struct format_writer *w);
 
 /* CSV, TSV and TABLE keep all rows until the end: a field that no row had
- * before is a column more. */
+ * before is a column more. Who can go through the rows twice need not have them
+ * kept: each is given to format_learn() first, then each to format_row(), which
+ * writes it at once (-ESTALE: it has a field that none had the first time). */
+void format_learn(struct format_writer *w, const char *json, size_t len);
 int format_row(struct format_writer *w, const char *json, size_t len,
                struct err *err);
 int format_end(struct format_writer *w, struct err *err);

@@ -18,18 +18,28 @@ static int collect(void *arg, const char *data, size_t len, struct err *err)
     return 0;
 }
 
-static void assert_formatted(enum format format, bool many,
-                             const char *const *rows, const char *expected)
+/* learn: the rows are gone through twice, and not kept. */
+static void assert_written(enum format format, bool many, bool learn,
+                           const char *const *rows, const char *expected)
 {
     struct buf out = BUF_INIT;
     struct format_writer *w = format_writer_new(format, many, collect, &out);
 
+    for (size_t i = 0; learn && rows[i]; i++)
+        format_learn(w, rows[i], strlen(rows[i]));
     for (; *rows; rows++)
         assert_int_equal(format_row(w, *rows, strlen(*rows), NULL), 0);
     assert_int_equal(format_end(w, NULL), 0);
     assert_string_equal(out.data ? out.data : "", expected);
     format_writer_free(w);
     buf_release(&out);
+}
+
+static void assert_formatted(enum format format, bool many,
+                             const char *const *rows, const char *expected)
+{
+    assert_written(format, many, false, rows, expected);
+    assert_written(format, many, true, rows, expected);
 }
 
 #define ROWS(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -68,8 +78,8 @@ static void csv_quotes_what_needs_it(void **state)
              "{\"id\":\"2\",\"t\":\"say \\\"hi\\\"\\nthere\"}",
              "{\"id\":\"3\",\"t\":\"\"}", "{\"id\":\"4\",\"t\":null}",
              "{\"id\":\"5\",\"new\":[1,2],\"t\":\" x\"}"),
-        "id,t,new\n1,\"a,b\",\n2,\"say \"\"hi\"\"\nthere\",\n3,\"\",\n4,,\n"
-        "5,\" x\",\"[1,2]\"\n");
+        "id,t,new\n\"1\",\"a,b\",\n\"2\",\"say \"\"hi\"\"\nthere\",\n"
+        "\"3\",\"\",\n\"4\",,\n\"5\",\" x\",\"[1,2]\"\n");
 }
 
 static void tsv_escapes(void **state)
@@ -121,6 +131,20 @@ static void a_writer_that_fails_ends_it(void **state)
     format_writer_free(w);
 }
 
+static void a_field_that_was_not_learned_is_an_error(void **state)
+{
+    struct buf out = BUF_INIT;
+    struct format_writer *w =
+        format_writer_new(FORMAT_CSV, true, collect, &out);
+
+    (void)state;
+    format_learn(w, "{\"a\":1}", 7);
+    assert_int_equal(format_row(w, "{\"a\":1}", 7, NULL), 0);
+    assert_int_equal(format_row(w, "{\"b\":1}", 7, NULL), -ESTALE);
+    format_writer_free(w);
+    buf_release(&out);
+}
+
 static void names_are_known(void **state)
 {
     enum format f;
@@ -142,6 +166,7 @@ int main(void)
         cmocka_unit_test(columns_line_up_by_characters),
         cmocka_unit_test(columns_hold_no_control_characters),
         cmocka_unit_test(a_writer_that_fails_ends_it),
+        cmocka_unit_test(a_field_that_was_not_learned_is_an_error),
         cmocka_unit_test(names_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
