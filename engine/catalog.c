@@ -3,7 +3,7 @@
  *
  *     "namespace"      {"format":1,"name":"prod"}
  *     "table/users"    {"name":"users","channel":"1290..","history":"1290..",
- *                       "schema":{...}}
+ *                       "indexes":{...},"schema":{...}}
  *
  * Tables are brought in line with the rows as a whole, by their channels: so a
  * rename is seen as one, whoever made it, and it does not matter in how many
@@ -33,6 +33,7 @@ void catalog_text_namespace(const char *name, struct buf *out)
 }
 
 void catalog_text_table(const char *name, uint64_t channel, uint64_t history,
+                        const struct index_defs *defs,
                         const struct schema *schema, struct buf *out)
 {
     size_t len;
@@ -40,8 +41,13 @@ void catalog_text_table(const char *name, uint64_t channel, uint64_t history,
 
     buf_addstr(out, "{\"name\":");
     buf_add_json(out, name, strlen(name));
-    buf_printf(out, ",\"channel\":\"%llu\",\"history\":\"%llu\",\"schema\":",
+    buf_printf(out, ",\"channel\":\"%llu\",\"history\":\"%llu\"",
                (unsigned long long)channel, (unsigned long long)history);
+    if (defs && defs->n > 0) {
+        buf_addstr(out, ",\"indexes\":");
+        index_defs_write(defs, out);
+    }
+    buf_addstr(out, ",\"schema\":");
     buf_add(out, text, len > 0 && text[len - 1] == '\n' ? len - 1 : len);
     buf_addc(out, '}');
 }
@@ -76,19 +82,22 @@ static bool get_id(const char *text, size_t len, const char *member,
 struct entry {
     uint64_t channel, history;
     struct buf name;
+    struct index_defs defs;
     struct schema *schema;
 };
 
 static void entry_release(struct entry *e)
 {
     buf_release(&e->name);
+    index_defs_release(&e->defs);
     schema_unref(e->schema);
 }
 
-static int parse_entry(const char *text, size_t len, struct entry *out,
-                       struct err *err)
+/* message: the entry's. */
+static int parse_entry(uint64_t message, const char *text, size_t len,
+                       struct entry *out, struct err *err)
 {
-    struct json_member schema;
+    struct json_member schema, defs;
 
     *out = (struct entry){0};
     if (!get_string(text, len, "name", &out->name) || !out->name.len ||
@@ -100,11 +109,18 @@ static int parse_entry(const char *text, size_t len, struct entry *out,
                        "a catalog entry without name, channel, history or "
                        "schema");
     }
-    int r = schema_parse(schema.value, schema.value_len, &out->schema, err);
+    int r = 0;
+    if (json_find(text, len, "indexes", &defs))
+        r = defs.type == JSON_OBJECT
+                ? index_defs_parse(defs.value, defs.value_len, message,
+                                   &out->defs, err)
+                : err_set(err, -EBADMSG, "its indexes are no object");
+    if (r == 0)
+        r = schema_parse(schema.value, schema.value_len, &out->schema, err);
     if (r < 0) {
         out->schema = NULL;
         entry_release(out);
-        return err_wrap(err, -EBADMSG, "a catalog entry's schema");
+        return err_wrap(err, -EBADMSG, "a catalog entry");
     }
     return 0;
 }
@@ -249,7 +265,7 @@ static void sync_table(struct sync *s, const struct row *row, const char *text,
     struct entry en;
     struct err err = ERR_INIT;
 
-    int r = parse_entry(text, len, &en, &err);
+    int r = parse_entry(row->id, text, len, &en, &err);
     if (r < 0) {
         log_error("message %llu: '%s': %s", (unsigned long long)row->id,
                   row_key(row), err_text(&err, r));
@@ -269,7 +285,7 @@ static void sync_table(struct sync *s, const struct row *row, const char *text,
         if (renamed)
             table_set_name_locked(t, en.name.data);
         t->entry_id = row->id;
-        table_set_schema(t, en.schema);
+        table_define_locked(t, en.schema, &en.defs);
         en.schema = NULL;
         note_table(s, t, old, false);
     }
@@ -344,11 +360,21 @@ void catalog_sync(struct namespace *ns, bool local)
             rs.texts[i] = text_find(e->core.texts, rs.list[i]->file);
     if (!ns->gone && ledger_is_open(ns->ledger))
         sync_rows_locked(&s, &rs);
+    struct table **tables = xcalloc(ns->n_tables, sizeof(struct table *));
+    size_t n_tables = ns->n_tables;
+    for (size_t i = 0; i < n_tables; i++)
+        tables[i] = table_ref(ns->tables[i]);
     engine_unlock(e);
 
     for (size_t i = 0; i < s.n_ended; i++)
         table_end(s.ended[i]);
     free(s.ended);
+    /* Before anybody hears of a table and opens it. */
+    for (size_t i = 0; i < n_tables; i++) {
+        table_apply_rules(tables[i]);
+        table_unref(tables[i]);
+    }
+    free(tables);
     engine_tell(e);
     for (size_t i = 0; i < rs.n; i++) {
         struct text *text = NULL;

@@ -20,6 +20,7 @@
 #include "engine/base/map.h"
 #include "engine/core.h"
 #include "engine/engine.h"
+#include "engine/index_defs.h"
 #include "engine/ledger.h"
 
 #define CATALOG_CHANNEL "dbc-catalog"
@@ -27,11 +28,22 @@
 #define GUILD_CHANNELS 500
 #define SNOWFLAKE_EPOCH_MS 1420070400000
 
+struct indexer;
+
+/* An index that is being made: its channel is not in the catalog yet, or its
+ * field not unique yet. */
+struct provisional {
+    char *field;
+    uint64_t channel;
+    bool unique;
+};
+
 struct table {
     struct engine *engine;
-    struct ledger *ledger; /* counts the references to both */
-    struct namespace *ns;  /* under engine.lock: a rename may move it; each it
-                              was in has been referenced, see former */
+    struct ledger *ledger;   /* counts the references to both */
+    struct indexer *indexer; /* lives with it */
+    struct namespace *ns;    /* under engine.lock: a rename may move it; each it
+                                was in has been referenced, see former */
     uint64_t channel, history;
 
     /* under engine.lock */
@@ -41,8 +53,15 @@ struct table {
     struct namespace **former;
     size_t n_former;
 
+    pthread_mutex_t rules_lock; /* one at a time hands the rules on, so that the
+                                   latest stay; order: docs/locking.md */
+    struct buf rules;           /* under rules_lock: those in force, as text */
+
     pthread_mutex_t lock;  /* leaf: nothing else is taken under it */
-    struct schema *schema; /* under lock */
+    struct schema *schema; /* under lock, as all below */
+    struct index_defs defs;
+    struct provisional *making; /* under lock; set by who has the turn */
+    size_t n_making;
 };
 
 struct namespace
@@ -89,7 +108,9 @@ struct database {
 /* Who gets a message's event. By channel. */
 struct route {
     uint64_t channel;
-    struct ledger *ledger; /* a reference */
+    struct ledger *ledger;  /* a reference */
+    struct table *index_of; /* it is the channel of an index; ledger is this
+                               table's */
 };
 
 /* A change to be told to the watcher, with references. */
@@ -137,6 +158,9 @@ void engine_tell(struct engine *e);
 
 void engine_route_locked(struct engine *e, uint64_t channel, struct ledger *l);
 void engine_unroute_locked(struct engine *e, uint64_t channel);
+/* The channel of an index of t. */
+void engine_route_index_locked(struct engine *e, uint64_t channel,
+                               struct table *t);
 
 /* --- database.c -------------------------------------------------------------
  */
@@ -197,6 +221,7 @@ int catalog_fetch(struct namespace *ns, struct err *err);
 
 void catalog_text_namespace(const char *name, struct buf *out);
 void catalog_text_table(const char *name, uint64_t channel, uint64_t history,
+                        const struct index_defs *defs,
                         const struct schema *schema, struct buf *out);
 void catalog_key_table(const char *name, struct buf *out);
 #define CATALOG_KEY_NAMESPACE "namespace"
@@ -206,7 +231,16 @@ void catalog_key_table(const char *name, struct buf *out);
 
 struct table *table_new_locked(struct namespace *ns, uint64_t channel,
                                uint64_t history, const char *name);
-void table_set_schema(struct table *t, struct schema *s); /* takes it */
+/* Takes both. table_apply_rules() when the engine's lock is let go. */
+void table_define_locked(struct table *t, struct schema *s,
+                         struct index_defs *defs);
+/* Hands on what is indexed, and what is unique since when: to the ledger and
+ * the background writer. After table_define_locked(), and when channels came or
+ * went. */
+void table_apply_rules(struct table *t);
+/* Its entry in the catalog as it is to be: one commit. Has the turn. */
+int table_put_entry(struct table *t, const struct index_defs *defs,
+                    const struct schema *s, struct err *err);
 void table_set_name_locked(struct table *t, const char *name);
 /* It is in ns from now on. */
 void table_move_locked(struct table *t, struct namespace *ns);
@@ -220,3 +254,20 @@ int table_check_change(struct namespace *ns, const char *name, struct err *err);
 /* The entry of a table as a write. */
 void table_entry_write(enum write_kind kind, const struct buf *key,
                        const struct buf *text, struct write *w);
+
+/* --- table_index.c ----------------------------------------------------------
+ */
+
+/* A channel for the index of a table (its name, its channel) by a field: one
+ * that an interrupted attempt left, or a new one. *taken: there are messages in
+ * it. */
+int index_channel_make(struct namespace *ns, const char *table,
+                       uint64_t table_channel, const char *field,
+                       uint64_t *channel, bool *taken, struct err *err);
+/* Its first message where there are no rows yet. */
+int index_channel_begin(struct engine *e, uint64_t table_channel,
+                        const char *field, uint64_t channel, struct err *err);
+/* The table gets this schema, and the indexes that it says. Has the turn. */
+int table_become(struct table *t, const struct schema *s, struct err *err);
+/* Is it the channel of an index that some catalog knows? */
+bool index_channel_in_use_locked(const struct database *d, uint64_t channel);

@@ -128,7 +128,7 @@ int index_build(const struct index_message *im, uint64_t max_file,
     char hex[33];
     size_t n = 0;
 
-    if (build_inline(im, &draft->content)) {
+    if (!im->as_file && build_inline(im, &draft->content)) {
         *taken = im->n;
         return 0;
     }
@@ -140,7 +140,7 @@ int index_build(const struct index_message *im, uint64_t max_file,
         buf_truncate(storage, before);
         break;
     }
-    if (n == 0)
+    if (n == 0 && im->n > 0)
         return err_set(err, -EFBIG,
                        "an entry of an index is larger than a file may be "
                        "(%llu bytes)",

@@ -63,6 +63,7 @@ struct index_message {
     uint64_t over;            /* 0: supersedes nothing */
     struct index_entry *list; /* parsed: owned; to be written: the caller's */
     size_t n;
+    bool as_file; /* to be written: nothing in the content */
 
     /* parsed alone */
     uint64_t file; /* not 0: the entries are in this attachment; fetch it and

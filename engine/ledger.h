@@ -144,3 +144,14 @@ struct ledger_stats {
 void ledger_stats(struct ledger *l, struct ledger_stats *out);
 /* The sentences about what is damaged, at most n; for free(), each. */
 size_t ledger_damage(struct ledger *l, char **out, size_t n);
+
+/* Every record with an id up to this is in the rows, and has been told of; 0:
+ * not known at the moment. */
+uint64_t ledger_complete(struct ledger *l);
+/* The newest versions, deletions too, that were committed by messages behind
+ * id: references in *out, for free(). */
+size_t ledger_heads_behind(struct ledger *l, uint64_t id, struct row ***out);
+uint64_t ledger_max_file(const struct ledger *l);
+/* Rows with a value in an indexed field; -1: there is no such index, or the
+ * ledger is not open. */
+int64_t ledger_index_rows(struct ledger *l, const char *field);

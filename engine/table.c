@@ -2,8 +2,9 @@
  * namespace's catalog.
  *
  *     table_create:   channel -> card -> thread -> entry (table_create.c)
- *     table_drop:     entry -> channel
- *     table_rename, table_schema_set:   entry
+ *     table_drop:     entry -> channels
+ *     table_rename:   entry
+ *     table_schema_set, and all that concerns indexes: table_index.c
  *
  * The entry is the commit. */
 #include <errno.h>
@@ -11,6 +12,8 @@
 #include "engine/base/alloc.h"
 #include "engine/base/log.h"
 #include "engine/engine_impl.h"
+#include "engine/fold.h"
+#include "engine/indexer.h"
 #include "engine/name.h"
 
 static void changed(void *arg, const struct ledger_change *list, size_t n)
@@ -18,6 +21,7 @@ static void changed(void *arg, const struct ledger_change *list, size_t n)
     struct table *t = arg;
     struct engine *e = t->engine;
 
+    indexer_changed(t->indexer, list, n);
     for (size_t i = 0; e->watch && i < n; i++) {
         const struct ledger_change *lc = &list[i];
         bool was = lc->old && !lc->old->deleted;
@@ -65,6 +69,10 @@ static void freed(void *arg)
     free(t->former);
     namespace_unref(t->ns);
     schema_unref(t->schema);
+    index_defs_release(&t->defs);
+    indexer_free(t->indexer);
+    buf_release(&t->rules);
+    pthread_mutex_destroy(&t->rules_lock);
     pthread_mutex_destroy(&t->lock);
     free(t->name);
     free(t);
@@ -99,10 +107,12 @@ struct table *table_new_locked(struct namespace *ns, uint64_t channel,
     };
     t->engine = e;
     t->ledger = ledger_new(&o);
+    t->indexer = indexer_new(&e->core, t->ledger);
     t->ns = namespace_ref(ns);
     t->channel = channel;
     t->history = history;
     t->name = xstrdup(name);
+    pthread_mutex_init(&t->rules_lock, NULL);
     pthread_mutex_init(&t->lock, NULL);
     ns->tables = xrealloc(ns->tables, (ns->n_tables + 1) * sizeof(*ns->tables));
     ns->tables[ns->n_tables++] = t;
@@ -131,12 +141,20 @@ void table_move_locked(struct table *t, struct namespace *ns)
     ns->tables[ns->n_tables++] = t;
 }
 
+/* Caller holds the engine's lock. */
+static void unroute_indexes(struct table *t, const struct index_defs *defs)
+{
+    for (size_t i = 0; i < defs->n; i++)
+        engine_unroute_locked(t->engine, defs->list[i].channel);
+}
+
 void table_detach_locked(struct table *t)
 {
     struct engine *e = t->engine;
 
     remove_from(t->ns, t);
     t->gone = true;
+    unroute_indexes(t, &t->defs);
     engine_unroute_locked(e, t->channel);
     engine_unroute_locked(e, t->history);
 }
@@ -157,13 +175,102 @@ void table_set_name_locked(struct table *t, const char *name)
     ledger_set_label(t->ledger, label.data);
 }
 
-void table_set_schema(struct table *t, struct schema *s)
+/* --- what is indexed -------------------------------------------------------
+ */
+
+void table_define_locked(struct table *t, struct schema *s,
+                         struct index_defs *defs)
 {
     pthread_mutex_lock(&t->lock);
     struct schema *old = t->schema;
+    struct index_defs old_defs = t->defs;
     t->schema = s;
+    t->defs = *defs;
     pthread_mutex_unlock(&t->lock);
+    *defs = (struct index_defs){0};
+
+    unroute_indexes(t, &old_defs);
+    for (size_t i = 0; i < t->defs.n; i++)
+        if (t->defs.list[i].channel)
+            engine_route_index_locked(t->engine, t->defs.list[i].channel, t);
+    index_defs_release(&old_defs);
     schema_unref(old);
+}
+
+/* What is handed on, gathered. */
+struct rules {
+    struct fold_rule *list;
+    struct indexer_field *fields;
+    size_t n, n_fields;
+    struct index_defs defs; /* a copy, with what is being made */
+    struct schema *schema;
+};
+
+/* A field that is about to become unique refuses this process's writes from
+ * now on; no record has an id this high, so none is judged by it. */
+#define ABOUT_TO_BE (UINT64_MAX - 1)
+
+static void gather_rules(struct table *t, struct rules *rs)
+{
+    bool unique;
+
+    *rs = (struct rules){0};
+    pthread_mutex_lock(&t->lock);
+    rs->schema = schema_ref(t->schema);
+    index_defs_copy(&rs->defs, &t->defs);
+    for (size_t i = 0; i < schema_index_count(rs->schema); i++)
+        index_defs_need(&rs->defs, schema_index_at(rs->schema, i, &unique));
+    for (size_t i = 0; i < t->n_making; i++) {
+        const struct provisional *p = &t->making[i];
+        struct index_def *d = index_defs_need(&rs->defs, p->field);
+        if (p->channel)
+            d->channel = p->channel;
+        if (p->unique && !index_def_is_unique(d)) {
+            index_def_set_unique(d, true);
+            d->unique[d->n_unique - 1] = ABOUT_TO_BE;
+        }
+    }
+    pthread_mutex_unlock(&t->lock);
+
+    rs->list = xcalloc(rs->defs.n, sizeof(*rs->list));
+    rs->fields = xcalloc(rs->defs.n, sizeof(*rs->fields));
+    for (size_t i = 0; i < rs->defs.n; i++) {
+        const struct index_def *d = &rs->defs.list[i];
+        rs->list[rs->n++] =
+            (struct fold_rule){d->field, d->unique, d->n_unique};
+        engine_lock(t->engine);
+        bool there = database_chan_locked(t->ns->db, d->channel) != NULL;
+        engine_unlock(t->engine);
+        if (d->channel)
+            rs->fields[rs->n_fields++] =
+                (struct indexer_field){d->field, there ? d->channel : 0};
+    }
+}
+
+static void rules_release(struct rules *rs)
+{
+    index_defs_release(&rs->defs);
+    schema_unref(rs->schema);
+    free(rs->list);
+    free(rs->fields);
+}
+
+void table_apply_rules(struct table *t)
+{
+    AUTO_BUF struct buf text = BUF_INIT;
+    struct rules rs;
+
+    pthread_mutex_lock(&t->rules_lock);
+    gather_rules(t, &rs);
+    index_defs_write(&rs.defs, &text);
+    if (!t->rules.data || !buf_equals(&t->rules, text.data, text.len)) {
+        ledger_set_rules(t->ledger, rs.list, rs.n);
+        buf_release(&t->rules);
+        t->rules = buf_take(&text);
+    }
+    indexer_set(t->indexer, rs.fields, rs.n_fields);
+    rules_release(&rs);
+    pthread_mutex_unlock(&t->rules_lock);
 }
 
 struct schema *table_schema(struct table *t)
@@ -316,15 +423,26 @@ static int drop(struct table *t, struct namespace *ns, struct err *err)
 {
     AUTO_BUF struct buf key = BUF_INIT;
     AUTO_STR char *name = table_name(t);
+    struct index_defs defs;
     struct write w;
     struct err e = ERR_INIT;
 
+    pthread_mutex_lock(&t->lock);
+    index_defs_copy(&defs, &t->defs);
+    pthread_mutex_unlock(&t->lock);
     catalog_key_table(name, &key);
     table_entry_write(WRITE_DELETE, &key, NULL, &w);
     int r = ledger_write_wait(ns->ledger, &w, NULL, err);
-    if (r < 0)
+    if (r < 0) {
+        index_defs_release(&defs);
         return r;
+    }
     catalog_sync(ns, true);
+    for (size_t i = 0; i < defs.n; i++)
+        if (defs.list[i].channel &&
+            database_remove_channel(ns->db, defs.list[i].channel, &e) < 0)
+            log_warn("table '%s' is dropped, but %s", name, e.text);
+    index_defs_release(&defs);
     /* It is dropped. A channel that stays is an orphan with messages in it:
      * nothing will ever take it for a table. */
     if (database_remove_channel(ns->db, t->channel, &e) < 0)
@@ -421,7 +539,12 @@ int table_rename(struct table *t, struct namespace *to, const char *name,
     ns = table_namespace(t);
     AUTO_STR char *old = table_name(t);
     struct schema *s = table_schema(t);
-    catalog_text_table(name, t->channel, t->history, s, &text);
+    struct index_defs defs;
+    pthread_mutex_lock(&t->lock);
+    index_defs_copy(&defs, &t->defs);
+    pthread_mutex_unlock(&t->lock);
+    catalog_text_table(name, t->channel, t->history, &defs, s, &text);
+    index_defs_release(&defs);
     schema_unref(s);
     if (ns == to && strcmp(old, name) == 0)
         r = 0;
@@ -469,30 +592,58 @@ static int check_rows(struct table *t, const struct schema *s, struct err *err)
                    bad > OFFENDERS ? ", …" : "");
 }
 
-int table_schema_set(struct table *t, struct schema *s, bool force,
-                     struct err *err)
+int table_put_entry(struct table *t, const struct index_defs *defs,
+                    const struct schema *s, struct err *err)
 {
     struct namespace *ns = table_namespace(t);
     AUTO_BUF struct buf key = BUF_INIT;
     AUTO_BUF struct buf text = BUF_INIT;
+    AUTO_STR char *name = table_name(t);
     struct write w;
 
+    catalog_key_table(name, &key);
+    catalog_text_table(name, t->channel, t->history, defs, s, &text);
+    table_entry_write(WRITE_PUT, &key, &text, &w);
+    w.must_exist = true;
+    int r = ledger_write_wait(ns->ledger, &w, NULL, err);
+    catalog_sync(ns, true);
+    return r;
+}
+
+/* Where s does not speak of indexes it gets those that are there. */
+static struct schema *keep_indexes(struct table *t, struct schema *s)
+{
+    struct schema *old = table_schema(t), *made = NULL;
+    size_t n = schema_index_count(old);
+
+    if (!schema_says_indexes(s) && n > 0) {
+        struct schema_index *list = xcalloc(n, sizeof(*list));
+        for (size_t i = 0; i < n; i++)
+            list[i].field = schema_index_at(old, i, &list[i].unique);
+        made = schema_with_indexes(s, list, n);
+        free(list);
+    }
+    schema_unref(old);
+    return made ? made : schema_ref(s);
+}
+
+int table_schema_set(struct table *t, struct schema *s, bool force,
+                     struct err *err)
+{
     int r = 0;
+
     if (t->engine->core.read_only)
         r = err_set(err, -EROFS, "mounted read-only");
     if (r == 0 && !force)
         r = check_rows(t, s, err);
     if (r < 0)
         return r;
-    database_enter(ns->db);
+    struct database *d = table_namespace(t)->db;
+    database_enter(d);
     AUTO_STR char *name = table_name(t);
-    ns = table_namespace(t);
-    catalog_key_table(name, &key);
-    catalog_text_table(name, t->channel, t->history, s, &text);
-    table_entry_write(WRITE_PUT, &key, &text, &w);
-    w.must_exist = true;
-    r = ledger_write_wait(ns->ledger, &w, NULL, err);
-    catalog_sync(ns, true);
-    database_leave(ns->db);
+    struct schema *whole = keep_indexes(t, s);
+    r = table_become(t, whole, err);
+    schema_unref(whole);
+    database_leave(d);
     return r < 0 ? err_wrap(err, r, "the schema of '%s'", name) : 0;
 }

@@ -1,5 +1,6 @@
-/* A table is made: a channel, its card, the thread on the card, and then its
- * entry in the namespace's catalog, which is the commit.
+/* A table is made: a channel, its card, the thread on the card, channels for
+ * its indexes, and then its entry in the namespace's catalog, which is the
+ * commit.
  *
  * What a crash leaves behind before it is a channel nobody refers to; the next
  * table_create() of the same name takes it, if there is nothing in it. */
@@ -192,16 +193,38 @@ static int make_channel(struct namespace *ns, const char *name,
     return r;
 }
 
+/* A channel for each index of the schema. */
+static int make_indexes(struct namespace *ns, const char *name,
+                        const struct orphan *o, const struct schema *schema,
+                        struct index_defs *defs, struct err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < schema_index_count(schema); i++) {
+        bool unique, taken;
+        const char *field = schema_index_at(schema, i, &unique);
+        struct index_def *d = index_defs_need(defs, field);
+        r = index_channel_make(ns, name, o->channel, field, &d->channel, &taken,
+                               err);
+        if (r == 0 && !taken)
+            r = index_channel_begin(ns->db->engine, o->channel, field,
+                                    d->channel, err);
+        if (r == 0)
+            index_def_set_unique(d, unique);
+    }
+    return r;
+}
+
 static int put_new_entry(struct namespace *ns, const char *name,
-                         const struct orphan *o, const struct schema *schema,
-                         struct err *err)
+                         const struct orphan *o, const struct index_defs *defs,
+                         const struct schema *schema, struct err *err)
 {
     AUTO_BUF struct buf key = BUF_INIT;
     AUTO_BUF struct buf text = BUF_INIT;
     struct write w;
 
     catalog_key_table(name, &key);
-    catalog_text_table(name, o->channel, o->card, schema, &text);
+    catalog_text_table(name, o->channel, o->card, defs, schema, &text);
     table_entry_write(WRITE_PUT, &key, &text, &w);
     w.must_be_new = true;
     int r = ledger_write_wait(ns->ledger, &w, NULL, err);
@@ -217,6 +240,10 @@ static int put_new_entry(struct namespace *ns, const char *name,
     engine_unlock(ns->db->engine);
     if (!in_use && database_remove_channel(ns->db, o->channel, &ignored) < 0)
         log_warn("%s", ignored.text);
+    for (size_t i = 0; !in_use && i < defs->n; i++)
+        if (database_remove_channel(ns->db, defs->list[i].channel, &ignored) <
+            0)
+            log_warn("%s", ignored.text);
     return err_set(err, -EEXIST, "there is a table '%s' already", name);
 }
 
@@ -225,6 +252,7 @@ static int create(struct namespace *ns, const char *name,
                   struct err *err)
 {
     struct orphan o;
+    struct index_defs defs = {0};
 
     int r = namespace_load(ns, err);
     if (r < 0)
@@ -236,7 +264,10 @@ static int create(struct namespace *ns, const char *name,
     }
     r = make_channel(ns, name, &o, err);
     if (r == 0)
-        r = put_new_entry(ns, name, &o, schema, err);
+        r = make_indexes(ns, name, &o, schema, &defs, err);
+    if (r == 0)
+        r = put_new_entry(ns, name, &o, &defs, schema, err);
+    index_defs_release(&defs);
     if (r < 0)
         return r;
     t = table_find(ns, name);
