@@ -32,9 +32,15 @@ int show_add(struct show *s, const char *json, size_t len, struct err *err)
                        "takes: ask for less (where, limit, fields), or use the "
                        "command line",
                        s->max >> 20);
+    size_t at = s->text.len;
     buf_add(&s->text, json, len);
     buf_addc(&s->text, '\n');
     s->n++;
+    /* A row has a line. Between JSON's words a line break is a blank, and
+     * inside of them there is none. */
+    for (size_t i = at; s->many && i < at + len; i++)
+        if (s->text.data[i] == '\n' || s->text.data[i] == '\r')
+            s->text.data[i] = ' ';
     return 0;
 }
 
@@ -137,6 +143,10 @@ static const char *next_row(const struct show *s, const char *at, size_t *len)
 
     if (!s->text.data || at == end)
         return NULL;
+    if (!s->many) {
+        *len = (size_t)(end - at) - 1;
+        return at;
+    }
     *len = (size_t)((const char *)memchr(at, '\n', (size_t)(end - at)) - at);
     return at;
 }
