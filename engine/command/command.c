@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "engine/base/alloc.h"
 #include "engine/base/str.h"
 #include "engine/command/internal.h"
 
@@ -63,8 +64,10 @@ void command_call_init(struct command_call *c, const struct command *command)
 
 void command_call_release(struct command_call *c)
 {
-    for (size_t i = 0; i < COMMAND_OPTIONS_MAX; i++)
+    for (size_t i = 0; i < COMMAND_OPTIONS_MAX; i++) {
         buf_release(&c->values[i].text);
+        free(c->values[i].name);
+    }
 }
 
 static int set_integer(const struct command_option *o, const char *text,
@@ -148,6 +151,23 @@ int command_set(struct command_call *c, size_t i, const char *text, size_t len,
     return 0;
 }
 
+int command_set_file(struct command_call *c, size_t i, const char *name,
+                     struct buf *bytes, struct err *err)
+{
+    struct command_value *v = &c->values[i];
+
+    if (c->command->options[i].type != COMMAND_FILE)
+        return command_set(c, i, bytes->data ? bytes->data : "", bytes->len,
+                           err);
+    if (v->given)
+        return err_set(err, -EINVAL, "%s is given twice",
+                       c->command->options[i].name);
+    v->given = true;
+    v->text = buf_take(bytes);
+    v->name = name ? xstrdup(name) : NULL;
+    return 0;
+}
+
 bool command_option_required(const struct command_call *c, size_t i)
 {
     const struct command_option *o = &c->command->options[i];
@@ -227,6 +247,11 @@ const char *call_string(const struct command_call *c, const char *option,
 {
     const struct command_value *v = value_of(c, option);
     return v->given ? v->text.data : otherwise;
+}
+
+const char *call_file_name(const struct command_call *c, const char *option)
+{
+    return value_of(c, option)->name;
 }
 
 int call_put(struct command_call *c, const struct buf *json, struct err *err)

@@ -71,6 +71,7 @@ struct command {
     bool writes;      /* needs an engine that is not read-only */
     bool destructive; /* cannot be undone: a person is asked first */
     bool offline;     /* runs without an engine */
+    bool stoppable;   /* looks at the sink's stopped() */
     int (*run)(struct command_call *c, struct err *err);
 };
 
@@ -86,8 +87,22 @@ struct command_sink {
     /* One JSON object, borrowed. A negative errno ends the command. */
     int (*put)(struct command_sink *s, const char *json, size_t len,
                struct err *err);
-    /* How far a long operation has come, or a remark. May be NULL. */
+    /* How far a long operation has come, or a remark: each takes the place of
+     * the one before. May be NULL. */
     void (*note)(struct command_sink *s, const char *text);
+    /* A sentence that must be read beside the result or the error: one of
+     * several mistakes in a file. May be NULL. */
+    void (*say)(struct command_sink *s, const char *text);
+    /* The result is a file: first its name and MIME type, once and instead of
+     * put, then its bytes, piece by piece and perhaps none. Both NULL: such a
+     * command puts its rows one by one. */
+    int (*file)(struct command_sink *s, const char *name, const char *type,
+                struct err *err);
+    int (*data)(struct command_sink *s, const char *data, size_t len,
+                struct err *err);
+    /* Has who asked had enough? A stoppable command looks now and then, and
+     * ends with -EINTR. May be NULL. */
+    bool (*stopped)(struct command_sink *s);
 };
 
 /* --- calls ---------------------------------------------------------------- */
@@ -97,6 +112,7 @@ struct command_value {
     bool flag;       /* BOOLEAN */
     int64_t integer; /* INTEGER */
     struct buf text; /* all others */
+    char *name;      /* FILE: the file's; NULL: it has none */
 };
 
 #define COMMAND_OPTIONS_MAX 12
@@ -118,6 +134,11 @@ void command_call_release(struct command_call *c);
  * where it is not of the option's type, or given twice. */
 int command_set(struct command_call *c, size_t i, const char *text, size_t len,
                 struct err *err);
+
+/* The same for the bytes of a file, which are taken out of *bytes, and its name
+ * (NULL: none). */
+int command_set_file(struct command_call *c, size_t i, const char *name,
+                     struct buf *bytes, struct err *err);
 
 /* Is all there that must be, and nothing that excludes another? -EINVAL. Until
  * then nothing has been asked of the engine. */

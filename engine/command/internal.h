@@ -73,6 +73,9 @@ int call_namespace(struct command_call *c, struct namespace **out,
 int call_table(struct command_call *c, bool open, struct table **out,
                struct err *err);
 
+/* The name of the file an option was given as; NULL: it has none. */
+const char *call_file_name(const struct command_call *c, const char *option);
+
 int call_put(struct command_call *c, const struct buf *json, struct err *err);
 
 /* `"name":` and a value, with a comma before it unless it comes first. */
