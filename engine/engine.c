@@ -512,6 +512,32 @@ static void status_of_ledger(struct ledger *l, struct buf *out)
     buf_addstr(out, "]");
 }
 
+/* How far the background writer is behind the rows. */
+static void status_of_writer(struct table *t, struct buf *out)
+{
+    int64_t oldest_ms;
+    size_t n, behind = ledger_behind(t->ledger, &oldest_ms);
+    struct table_index *list = table_indexes(t, &n);
+
+    buf_printf(out,
+               ",\"row_messages\":{\"behind\":%zu,\"oldest_ms\":%lld},"
+               "\"indexes\":[",
+               behind, (long long)oldest_ms);
+    for (size_t i = 0; i < n; i++) {
+        buf_addstr(out, i > 0 ? ",{\"field\":" : "{\"field\":");
+        add_string(out, list[i].field);
+        buf_printf(out,
+                   ",\"unique\":%s,\"channel_id\":\"%llu\",\"lost\":%s,"
+                   "\"entries\":%lld,\"behind\":%zu,\"oldest_ms\":%lld}",
+                   list[i].unique ? "true" : "false",
+                   (unsigned long long)list[i].channel,
+                   list[i].lost ? "true" : "false", (long long)list[i].entries,
+                   list[i].behind, (long long)list[i].behind_ms);
+    }
+    buf_addc(out, ']');
+    table_indexes_free(list, n);
+}
+
 void table_status(struct table *t, struct buf *out)
 {
     AUTO_STR char *name = table_name(t);
@@ -519,6 +545,7 @@ void table_status(struct table *t, struct buf *out)
     buf_addstr(out, "{\"name\":");
     add_string(out, name);
     status_of_ledger(t->ledger, out);
+    status_of_writer(t, out);
     buf_addc(out, '}');
 }
 
@@ -551,7 +578,7 @@ void engine_status(struct engine *e, struct buf *out)
 {
     pthread_mutex_lock(&e->core.lock);
     size_t writes = e->core.writes, requests = e->core.requests;
-    size_t unsettled = e->core.unsettled;
+    size_t unsettled = e->core.unsettled, unindexed = e->core.unindexed;
     size_t catching_up = e->core.catching_up;
     pthread_mutex_unlock(&e->core.lock);
     size_t jobs;
@@ -565,10 +592,12 @@ void engine_status(struct engine *e, struct buf *out)
                "{\"writes_waiting\":%zu,\"requests_under_way\":%zu,"
                "\"jobs_under_way\":%zu,\"jobs_begun\":%llu,"
                "\"catching_up\":%zu,"
-               "\"row_messages_behind\":%zu,\"text_cache_bytes\":%llu,"
+               "\"row_messages_behind\":%zu,\"indexes_behind\":%zu,"
+               "\"text_cache_bytes\":%llu,"
                "\"connected_since_ms\":%lld,\"read_only\":%s,\"databases\":[",
                writes, requests, jobs, (unsigned long long)begun, catching_up,
-               unsettled, (unsigned long long)text_cache_bytes(e->core.texts),
+               unsettled, unindexed,
+               (unsigned long long)text_cache_bytes(e->core.texts),
                (long long)since, e->core.read_only ? "true" : "false");
     for (size_t i = 0; i < e->n_dbs; i++) {
         AUTO_STR char *name = database_name(&e->dbs[i]);

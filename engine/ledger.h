@@ -131,9 +131,16 @@ void ledger_event_deleted(struct ledger *l, uint64_t channel,
  * last event or listing left off. */
 void ledger_gap(struct ledger *l);
 
+/* A row message was looked at, and is not as it should be, or gone (lost): the
+ * background writer sees to it now, and core.unsettled counts it until then. */
+void ledger_mend_home(struct ledger *l, const char *key, size_t key_len,
+                      uint64_t home, bool lost);
+
 /* The background writer shall not gather any longer; and shall stop. */
 void ledger_hurry(struct ledger *l);
 void ledger_stop(struct ledger *l);
+/* How many row messages are behind their rows, and for how long the oldest is. */
+size_t ledger_behind(struct ledger *l, int64_t *oldest_ms);
 
 struct ledger_stats {
     bool open, opening;

@@ -41,6 +41,7 @@ struct stale {
     int64_t since_ms, due_ms;
     bool later;  /* closing does not wait for it */
     bool lost;   /* the message is gone */
+    bool mend;   /* it was looked for: the row may not know that it had it */
     bool bare;   /* its text is changed in transit: leave it out */
     bool single; /* not by a bulk delete */
     int tries;
@@ -176,6 +177,24 @@ void settle_lost_locked(struct ledger *l, const char *key, size_t key_len,
     s->lost = true;
     set_later(l, s, true);
     set_due(l, s, clock_mono_ms() + delay);
+}
+
+void ledger_mend_home(struct ledger *l, const char *key, size_t key_len,
+                      uint64_t home, bool lost)
+{
+    ledger_lock(l);
+    if (l->state == LEDGER_OPEN && !is_off(l)) {
+        if (lost)
+            settle_lost_locked(l, key, key_len, home);
+        else
+            settle_need_locked(l, key, key_len, home, SETTLE_SOON);
+        struct stale *s = find(l, home);
+        s->mend = true;
+        set_later(l, s, false);
+        set_due(l, s, clock_mono_ms());
+    }
+    ledger_unlock(l);
+    settle_go(l);
 }
 
 static void drop(struct ledger *l, struct stale *s)
@@ -345,7 +364,8 @@ static bool decide(struct ledger *l, struct stale *s, struct act *a)
 
     if (s->lost) {
         a->action = REPOST;
-        if (known && !head->deleted && head->home == s->home &&
+        if (known && !head->deleted &&
+            (head->home == s->home || (s->mend && !head->home)) &&
             build_repost(l, s, head, a))
             return true;
         settle_gone_locked(l, s->home);
@@ -609,6 +629,8 @@ void settle_go(struct ledger *l)
             gather_deletes(l, a);
         for (size_t i = 0; a->action == DELETE && i < a->n; i++)
             ledger_note_own_locked(&l->deleted, a->homes[i]);
+        /* What comes while it is on its way is gathered anew. */
+        s->since_ms = clock_mono_ms();
         a->l = ledger_ref(l);
         l->settling = true;
     }
@@ -622,6 +644,20 @@ void settle_go(struct ledger *l)
 void ledger_hurry(struct ledger *l)
 {
     settle_go(l);
+}
+
+size_t ledger_behind(struct ledger *l, int64_t *oldest_ms)
+{
+    int64_t now = clock_mono_ms();
+
+    *oldest_ms = 0;
+    ledger_lock(l);
+    for (const struct stale *s = l->first_due; s; s = s->next)
+        if (now - s->since_ms > *oldest_ms)
+            *oldest_ms = now - s->since_ms;
+    size_t n = l->stale.count;
+    ledger_unlock(l);
+    return n;
 }
 
 void ledger_stop(struct ledger *l)

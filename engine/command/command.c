@@ -12,7 +12,9 @@
 static const struct command *const table[] = {
     &command_init,       &command_table_create, &command_table_drop,
     &command_tables,     &command_inspect,      &command_schema_set,
-    &command_schema_get, &command_insert,       &command_get,
+    &command_schema_get, &command_index_create, &command_index_drop,
+    &command_reindex,    &command_insert,       &command_get,
+    &command_find,       &command_count,        &command_explain,
     &command_update,     &command_replace,      &command_delete,
     &command_status,     &command_help,
 };
@@ -131,7 +133,9 @@ int command_set(struct command_call *c, size_t i, const char *text, size_t len,
         r = set_integer(o, len ? copy.data : "", &v->integer, err);
         break;
     case COMMAND_BOOLEAN:
-        v->flag = len && strcmp(copy.data, "true") == 0;
+        /* By its own name too: `index-create prod users email unique`. */
+        v->flag = len && (strcmp(copy.data, "true") == 0 ||
+                          same_name(copy.data, o->name));
         if (!v->flag && (!len || strcmp(copy.data, "false") != 0))
             r = err_set(err, -EINVAL, "%s: '%.40s' is neither true nor false",
                         o->name, len ? copy.data : "");
@@ -292,6 +296,29 @@ void json_add_bool(struct buf *b, const char *name, bool value)
 {
     json_add_name(b, name);
     buf_addstr(b, value ? "true" : "false");
+}
+
+int call_put_index(struct command_call *c, struct table *t, const char *field,
+                   struct err *err)
+{
+    AUTO_BUF struct buf b = BUF_INIT;
+    size_t n;
+    struct table_index *list = table_indexes(t, &n);
+
+    buf_addc(&b, '{');
+    json_add_string(&b, "database", call_string(c, "database", ""));
+    json_add_string(&b, "table", call_string(c, "table", ""));
+    json_add_string(&b, "field", field);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(list[i].field, field) != 0)
+            continue;
+        json_add_bool(&b, "unique", list[i].unique);
+        json_add_id(&b, "channel_id", list[i].channel);
+        json_add_int(&b, "entries", list[i].entries);
+    }
+    table_indexes_free(list, n);
+    buf_addc(&b, '}');
+    return call_put(c, &b, err);
 }
 
 int call_put_version(struct command_call *c, const struct row *r,

@@ -3,13 +3,21 @@
 
 #include "engine/command/command.h"
 #include "engine/engine.h"
+#include "engine/find.h"
+#include "engine/query.h"
 
+extern const struct command command_count;
 extern const struct command command_delete;
+extern const struct command command_explain;
+extern const struct command command_find;
 extern const struct command command_get;
 extern const struct command command_help;
+extern const struct command command_index_create;
+extern const struct command command_index_drop;
 extern const struct command command_init;
 extern const struct command command_insert;
 extern const struct command command_inspect;
+extern const struct command command_reindex;
 extern const struct command command_replace;
 extern const struct command command_schema_get;
 extern const struct command command_schema_set;
@@ -46,6 +54,34 @@ extern const struct command command_update;
         .help = "refuse unless this is the row's current version",             \
     }
 
+#define OPTION_WHERE                                                           \
+    {                                                                          \
+        .name = "where_json", .type = COMMAND_JSON, .place = 3,                \
+        .help =                                                                \
+            "which rows: {\"role\":\"student\",\"age\":{\"$gte\":18}}; all "   \
+            "if not given",                                                    \
+    }
+#define OPTION_SORT                                                            \
+    {                                                                          \
+        .name = "sort", .type = COMMAND_STRING, .offer = OFFER_FIELD,          \
+        .help = "fields by commas, - before one that goes down: -age,id",      \
+    }
+#define OPTION_LIMIT                                                           \
+    {                                                                          \
+        .name = "limit", .type = COMMAND_INTEGER, .min = 1, .max = INT32_MAX,  \
+        .help = "at most so many rows",                                        \
+    }
+#define OPTION_SKIP                                                            \
+    {                                                                          \
+        .name = "skip", .type = COMMAND_INTEGER, .min = 0, .max = INT32_MAX,   \
+        .help = "not the first so many",                                       \
+    }
+#define OPTION_FIELDS                                                          \
+    {                                                                          \
+        .name = "fields", .type = COMMAND_STRING, .offer = OFFER_FIELD,        \
+        .help = "these fields of each row alone, by commas",                   \
+    }
+
 /* Values by name; the option exists, or it is a bug. */
 bool call_has(const struct command_call *c, const char *option);
 bool call_flag(const struct command_call *c, const char *option);
@@ -76,6 +112,11 @@ int call_table(struct command_call *c, bool open, struct table **out,
 /* The name of the file an option was given as; NULL: it has none. */
 const char *call_file_name(const struct command_call *c, const char *option);
 
+/* The query of the options where_json, sort, limit, skip and fields, those the
+ * command has; a reference to the caller. */
+int call_query(struct command_call *c, struct table *t, struct query **out,
+               struct err *err);
+
 int call_put(struct command_call *c, const struct buf *json, struct err *err);
 
 /* `"name":` and a value, with a comma before it unless it comes first. */
@@ -88,6 +129,11 @@ void json_add_bool(struct buf *b, const char *name, bool value);
 /* {"key":…,"version":…,"message_id":…} of a row that was written. */
 int call_put_version(struct command_call *c, const struct row *r,
                      struct err *err);
+
+/* {"database":…,"table":…,"field":…,"unique":…,"channel_id":…,"entries":…} of
+ * an index that was made or written again. */
+int call_put_index(struct command_call *c, struct table *t, const char *field,
+                   struct err *err);
 
 /* Destructors for AUTO_NS and AUTO_TABLE. */
 void namespace_unref_at(struct namespace **ns);
