@@ -486,10 +486,32 @@ static int look_around(struct walk *w, uint32_t number, uint64_t before,
     return 0;
 }
 
+/* The version behind `number` may have been told by a copy. Its own message has
+ * not been read then, and is where version `number` is told of again. */
+static int read_child(struct walk *w, uint32_t number, uint64_t child,
+                      struct err *err)
+{
+    const struct remote_message *m;
+    struct err why = ERR_INIT;
+    uint64_t base;
+    int place;
+
+    int r = find_message(w, child, likely_place(w, number + 1, child), &m,
+                         &place, err);
+    if (r < 0 || !m)
+        return r;
+    r = read_message(w, m, place, number + 1, &base, &why);
+    if (r < 0 && r != -EBADMSG)
+        *err = why;
+    return r == -EBADMSG ? 0 : r;
+}
+
 /* 1: *out is version `number`, which message id committed, or that it is
- * damaged; *base: the message before it, 0: not known. 0: it is gone. */
+ * damaged; *base: the message before it, 0: not known. 0: it is gone. child
+ * (0: not known) committed the version behind it. */
 static int load_version(struct walk *w, uint32_t number, uint64_t id,
-                        struct version *out, uint64_t *base, struct err *err)
+                        uint64_t child, struct version *out, uint64_t *base,
+                        struct err *err)
 {
     bool is_head = w->head->id == id;
     struct version *v = told_of(w, number, id);
@@ -512,6 +534,12 @@ static int load_version(struct walk *w, uint32_t number, uint64_t id,
             err_set(&why, -EBADMSG,
                     "message %llu does not tell of version %u any more",
                     (unsigned long long)id, number);
+    }
+    if (!v && child) {
+        r = read_child(w, number, child, err);
+        if (r < 0)
+            return r;
+        v = told_of(w, number, id);
     }
     if (v) {
         *base = w->bases[v - w->told];
@@ -561,11 +589,13 @@ static void append_lost(struct history *h, uint32_t number, uint64_t id,
 static int walk_down(struct walk *w, uint32_t number, uint64_t id,
                      uint32_t last, struct history *out, struct err *err)
 {
+    uint64_t child = 0;
+
     for (;;) {
         struct version v, *next;
         uint64_t base;
 
-        int r = load_version(w, number, id, &v, &base, err);
+        int r = load_version(w, number, id, child, &v, &base, err);
         if (r < 0)
             return r;
         bool known = r == 1;
@@ -575,6 +605,7 @@ static int walk_down(struct walk *w, uint32_t number, uint64_t id,
                 return 0;
             number--;
         }
+        child = known ? id : 0;
         if (known && base) {
             id = base;
             continue;
