@@ -61,12 +61,18 @@ static int64_t within(int64_t n)
     return n > INTEGER_MAX ? INTEGER_MAX : n < -INTEGER_MAX ? -INTEGER_MAX : n;
 }
 
+/* What may be given in another option's place Discord cannot express. */
+static bool is_required(const struct command_option *o)
+{
+    return o->required && !o->instead;
+}
+
 static struct json_object *option_json(const struct command_option *from)
 {
     int type = type_of(from->type);
     struct json_object *o = new_option(type, from->name, from->help);
 
-    if (from->required)
+    if (is_required(from))
         json_object_object_add(o, "required", json_object_new_boolean(true));
     if (from->type == COMMAND_INTEGER) {
         json_object_object_add(o, "min_value",
@@ -99,7 +105,7 @@ static struct json_object *options_json(const struct command *c)
 
     for (int required = 1; required >= 0; required--)
         for (size_t i = 0; i < c->n_options; i++)
-            if (c->options[i].required == (required == 1))
+            if (is_required(&c->options[i]) == (required == 1))
                 json_object_array_add(list, option_json(&c->options[i]));
     json_object_array_add(
         list, new_option(OPTION_BOOLEAN, SLASH_PUBLIC,

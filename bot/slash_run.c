@@ -22,9 +22,13 @@ struct slash_sink {
     struct command_sink sink;
     struct turn *to;
     struct show show;
-    struct buf file; /* a result that is a file */
-    char *file_name, *file_type;
+    struct buf said;             /* sentences to be read beside the result */
+    char *file_name, *file_type; /* a result that is a file; NULL: it is not */
+    struct buf file;
 };
+
+/* What is kept of such sentences: more has no room in a message. */
+#define SAID_MAX 1200
 
 static int sink_put(struct command_sink *sink, const char *json, size_t len,
                     struct err *err)
@@ -44,6 +48,58 @@ static void sink_note(struct command_sink *sink, const char *text)
     t->progress = copy;
     pthread_mutex_unlock(&t->slash->lock);
     free(old);
+}
+
+static void sink_say(struct command_sink *sink, const char *text)
+{
+    struct slash_sink *s = (struct slash_sink *)sink;
+
+    if (s->said.len < SAID_MAX)
+        buf_printf(&s->said, "%s\n", text);
+}
+
+static int sink_file(struct command_sink *sink, const char *name,
+                     const char *type, struct err *err)
+{
+    struct slash_sink *s = (struct slash_sink *)sink;
+
+    (void)err;
+    s->file_name = xstrdup(name);
+    s->file_type = xstrdup(type);
+    return 0;
+}
+
+static int sink_data(struct command_sink *sink, const char *data, size_t len,
+                     struct err *err)
+{
+    struct slash_sink *s = (struct slash_sink *)sink;
+
+    if (s->file.len + len > s->show.max)
+        return err_set(err, -EFBIG,
+                       "%s is larger than the %zu MiB that Discord takes: use "
+                       "the command line",
+                       s->file_name, s->show.max >> 20);
+    buf_add(&s->file, data, len);
+    return 0;
+}
+
+static bool sink_stopped(struct command_sink *sink)
+{
+    struct slash *s = ((struct slash_sink *)sink)->to->slash;
+
+    pthread_mutex_lock(&s->lock);
+    bool stopping = s->stopping;
+    pthread_mutex_unlock(&s->lock);
+    return stopping;
+}
+
+static void sink_release(struct slash_sink *s)
+{
+    show_release(&s->show);
+    buf_release(&s->said);
+    buf_release(&s->file);
+    free(s->file_name);
+    free(s->file_type);
 }
 
 const struct command *run_command_of(const struct turn *t)
@@ -76,7 +132,7 @@ static int set_option(struct turn *t, struct command_call *c,
     int r = discord_fetch(t->slash->d, o->url, o->file_size, &file, err);
     if (r < 0)
         return err_wrap(err, r, "%s cannot be fetched", o->file_name);
-    return command_set(c, i, file.data ? file.data : "", file.len, err);
+    return command_set_file(c, i, o->file_name, &file, err);
 }
 
 static int set_options(struct turn *t, struct command_call *c, struct err *err)
@@ -91,13 +147,16 @@ static int set_options(struct turn *t, struct command_call *c, struct err *err)
 
 /* --- the answer ----------------------------------------------------------- */
 
-static void answer_failure(struct turn *to, int r, const struct err *err)
+static void answer_failure(struct turn *to, const struct slash_sink *s, int r,
+                           const struct err *err)
 {
     AUTO_BUF struct buf content = BUF_INIT;
-    const char *why = err_text(err, r);
+    AUTO_BUF struct buf why = BUF_INIT;
 
-    buf_printf(&content, "**Not done.**\n");
-    show_block(&content, "", why, strlen(why), SHOW_CONTENT_MAX - 200);
+    buf_printf(&why, "%s\n", err_text(err, r));
+    buf_add(&why, s->said.data ? s->said.data : "", s->said.len);
+    buf_addstr(&content, "**Not done.**\n");
+    show_block(&content, "", why.data, why.len, SHOW_CONTENT_MAX - 200);
     turn_answer(to, &(struct reply){.content = content.data}, NULL);
 }
 
@@ -122,13 +181,37 @@ static void answer_shown(struct turn *to, struct shown *shown)
     shown_release(shown);
 }
 
+/* What is to be read beside the result goes under its first page, if there is
+ * room. */
+static void add_said(const struct slash_sink *s, struct shown *shown)
+{
+    AUTO_BUF struct buf content = BUF_INIT;
+
+    if (s->said.len == 0)
+        return;
+    buf_printf(&content, "%s\n", shown->pages[0]);
+    show_block(&content, "", s->said.data, s->said.len, SAID_MAX / 2);
+    if (utf16_units(content.data, content.len) > SHOW_CONTENT_MAX)
+        return;
+    free(shown->pages[0]);
+    shown->pages[0] = buf_take_str(&content);
+}
+
 static void answer_result(struct turn *t, struct turn *to,
                           const struct slash_sink *s)
 {
     const char *command = run_command_of(t)->name;
     struct shown shown;
 
+    if (s->file_name) {
+        AUTO_BUF struct buf content = BUF_INIT;
+        buf_printf(&content, "`%s`: %zu bytes, in the file.", command,
+                   s->file.len);
+        answer_file(to, content.data, s->file_name, s->file_type, &s->file);
+        return;
+    }
     show_finish(&s->show, command, &shown);
+    add_said(s, &shown);
     if (shown.as_file) {
         char name[80];
         snprintf(name, sizeof(name), "%s.%s", command,
@@ -198,7 +281,15 @@ void run_command(struct turn *t, struct turn *to)
     }
 
     struct slash_sink sink = {
-        .sink = {.put = sink_put, .note = sink_note},
+        .sink =
+            {
+                .put = sink_put,
+                .note = sink_note,
+                .say = sink_say,
+                .file = sink_file,
+                .data = sink_data,
+                .stopped = sink_stopped,
+            },
         .to = to,
         .show =
             {
@@ -220,13 +311,10 @@ void run_command(struct turn *t, struct turn *to)
         if (r == 0)
             r = command_run(&call, &err);
         if (r < 0)
-            answer_failure(to, r, &err);
+            answer_failure(to, &sink, r, &err);
         else
             answer_result(t, to, &sink);
     }
     command_call_release(&call);
-    show_release(&sink.show);
-    buf_release(&sink.file);
-    free(sink.file_name);
-    free(sink.file_type);
+    sink_release(&sink);
 }
