@@ -8,6 +8,9 @@
 /* Never goes back; for time-outs and limits. */
 int64_t clock_mono_ms(void);
 
+/* The same in microseconds; for what is measured. */
+int64_t clock_mono_us(void);
+
 /* Since 1970; for what people read. */
 int64_t clock_wall_ms(void);
 

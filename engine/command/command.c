@@ -14,7 +14,7 @@ static const struct command *const table[] = {
     &command_tables,     &command_inspect,      &command_schema_set,
     &command_schema_get, &command_index_create, &command_index_drop,
     &command_reindex,    &command_insert,       &command_get,
-    &command_find,       &command_count,        &command_explain,
+    &command_find_rows,  &command_count_rows,   &command_explain,
     &command_update,     &command_replace,      &command_delete,
     &command_status,     &command_help,
 };
@@ -261,6 +261,11 @@ const char *call_file_name(const struct command_call *c, const char *option)
 int call_put(struct command_call *c, const struct buf *json, struct err *err)
 {
     return c->sink->put(c->sink, json->data, json->len, err);
+}
+
+bool call_stopped(struct command_call *c)
+{
+    return c->sink->stopped && c->sink->stopped(c->sink);
 }
 
 void json_add_name(struct buf *b, const char *name)

@@ -1,21 +1,21 @@
 /* get: one row, the bytes that were written. */
 #include "engine/command/internal.h"
 
-#include <errno.h>
-#include <string.h>
-
 #include "engine/base/clock.h"
 
+struct getting {
+    struct command_call *c;
+    struct table *t;
+};
+
 /* The row inside of what dbcord knows about it. */
-static int put_meta(struct command_call *c, struct table *t,
-                    const struct row *row, const struct text *text,
-                    struct err *err)
+static int put_meta(const struct getting *g, const struct row *row,
+                    const char *text, size_t len, struct err *err)
 {
     AUTO_BUF struct buf b = BUF_INIT;
     char at[CLOCK_ISO_SIZE];
-    size_t len = text->len;
 
-    while (len && text->data[len - 1] == '\n')
+    while (len && text[len - 1] == '\n')
         len--;
 
     buf_addc(&b, '{');
@@ -25,38 +25,34 @@ static int put_meta(struct command_call *c, struct table *t,
     json_add_string(&b, "at", clock_iso(row->at_ms, at));
     json_add_string(&b, "by", row->by ? row->by : "");
     json_add_id(&b, "message_id", row->id);
-    json_add_id(&b, "channel_id", table_id(t));
+    json_add_id(&b, "channel_id", table_id(g->t));
     json_add_name(&b, "row");
-    buf_add(&b, text->data, len);
+    buf_add(&b, text, len);
     buf_addc(&b, '}');
-    return call_put(c, &b, err);
+    return call_put(g->c, &b, err);
+}
+
+static int put(void *arg, struct row *row, const char *text, size_t len,
+               struct err *err)
+{
+    const struct getting *g = arg;
+
+    if (call_flag(g->c, "meta"))
+        return put_meta(g, row, text, len, err);
+    return g->c->sink->put(g->c->sink, text, len, err);
 }
 
 static int run(struct command_call *c, struct err *err)
 {
     AUTO_TABLE struct table *t = NULL;
     const struct buf *key = call_text(c, "key");
-    struct text *text;
 
-    int r = call_table(c, true, &t, err);
+    int r = call_table(c, false, &t, err);
     if (r < 0)
         return r;
 
-    AUTO_ROW struct row *row = row_find(t, key->data, key->len);
-    if (!row)
-        return err_set(err, -ENOENT, "no row '%s' in table '%s'", key->data,
-                       call_string(c, "table", ""));
-
-    r = row_load_text_wait(t, row, &text, err);
-    if (r < 0)
-        return err_wrap(err, r, "row '%s'", key->data);
-
-    if (call_flag(c, "meta"))
-        r = put_meta(c, t, row, text, err);
-    else
-        r = c->sink->put(c->sink, text->data, text->len, err);
-    text_unref(text);
-    return r;
+    struct getting g = {c, t};
+    return table_get_wait(t, key->data, key->len, NULL, put, &g, err);
 }
 
 static const struct command_option options[] = {

@@ -6,10 +6,10 @@
 #include "engine/find.h"
 #include "engine/query.h"
 
-extern const struct command command_count;
+extern const struct command command_count_rows; /* their short names */
 extern const struct command command_delete;
 extern const struct command command_explain;
-extern const struct command command_find;
+extern const struct command command_find_rows; /* are functions */
 extern const struct command command_get;
 extern const struct command command_help;
 extern const struct command command_index_create;
@@ -118,6 +118,8 @@ int call_query(struct command_call *c, struct table *t, struct query **out,
                struct err *err);
 
 int call_put(struct command_call *c, const struct buf *json, struct err *err);
+/* Has who asked had enough? */
+bool call_stopped(struct command_call *c);
 
 /* `"name":` and a value, with a comma before it unless it comes first. */
 void json_add_name(struct buf *b, const char *name);
