@@ -257,7 +257,8 @@ static bool read_file_head(struct reader *r, const struct remote_message *m,
     return true;
 }
 
-static bool read_head(struct reader *r, struct index_message *im)
+static bool read_head(struct reader *r, uint64_t message,
+                      struct index_message *im)
 {
     uint64_t count;
 
@@ -274,7 +275,10 @@ static bool read_head(struct reader *r, struct index_message *im)
         !reader_u64(r, UINT64_MAX - 1, "an id", &im->upto[1]))
         return false;
     im->count = (size_t)count;
-    return !reader_accept(r, " over ") || read_id(r, "an id", &im->over);
+    if (!reader_accept(r, " over "))
+        return true;
+    return read_id(r, "an id", &im->over) &&
+           (im->over < message || reader_failed(r, "the id of one before"));
 }
 
 int index_parse(const struct remote_message *m, struct index_message *out,
@@ -292,7 +296,7 @@ int index_parse(const struct remote_message *m, struct index_message *out,
         return err_set(err, -ENOMSG, "message %llu is not an index's",
                        (unsigned long long)m->id);
     r.arena = &out->arena;
-    bool good = read_head(&r, out) &&
+    bool good = read_head(&r, m->id, out) &&
                 (reader_accept(&r, " in ") ? read_file_head(&r, m, out)
                                            : read_entries(&r, out));
     if (good && !r.fail)
