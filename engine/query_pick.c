@@ -147,8 +147,8 @@ int query_path_read(const char *s, size_t len, const char *stops,
     if (r == 0 && p->len > QUERY_FIELD_LEN)
         r = err_set(err, -EINVAL, "a field's path has %d bytes at most",
                     QUERY_FIELD_LEN);
-    /* Names out of JSON may have lone surrogates, as rows may. */
-    if (r == 0 && !p->exact && !utf8_valid(p->bytes, p->len))
+    /* Escapes can spell half a surrogate pair. */
+    if (r == 0 && !utf8_valid(p->bytes, p->len))
         r = err_set(err, -EINVAL, "a field's name must be UTF-8");
     if (r < 0) {
         query_path_free(p);

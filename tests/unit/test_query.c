@@ -697,6 +697,8 @@ static void broken_wheres_are_refused(void **state)
         {"{\"a\\u0000b\":1}",
          "where: field 'a\\u0000b': a NUL in a field's name: spell it in "
          "quotes, like \"a\\u0000b\""},
+        {"{\"\\\"\\\\ud800\\\"\":1}",
+         "where: field '\\\"\\\\ud800\\\"': a field's name must be UTF-8"},
         {"{\"\\\"a\":1}",
          "where: field '\\\"a': a field that begins with a quote is spelled as "
          "JSON strings joined by dots, like \"a.b\".\"c\""},
