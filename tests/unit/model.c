@@ -134,14 +134,13 @@ void model_delete(struct model *m, uint32_t i)
     add_version(r, NULL);
 }
 
-void model_forget(struct model *m, uint32_t i, uint32_t version)
+const struct version_of_row *model_version(const struct model *m, uint32_t i,
+                                           uint32_t number)
 {
-    struct model_row *r = &m->rows[i];
+    const struct model_row *r = &m->rows[i];
 
-    for (size_t k = 0; k < r->n_versions; k++)
-        free(r->versions[k].text);
-    r->n_versions = 0;
-    r->version = version;
+    return number > 0 && number <= r->n_versions ? &r->versions[number - 1]
+                                                 : NULL;
 }
 
 size_t model_count(const struct model *m)
@@ -294,7 +293,7 @@ void fields_write(const struct fields *f, const char *key, uint64_t *rng,
     if (f->pad) {
         buf_printf(out, ",%s\"pad\":\"", blank);
         for (int i = 0; i < f->pad; i++)
-            buf_addc(out, (char)('a' + i % 26));
+            buf_addc(out, i == 9 ? '~' : (char)('a' + i % 26));
         buf_addstr(out, "\"");
     }
     buf_addstr(out, "}");

@@ -77,8 +77,9 @@ bool model_has_duplicates(const struct model *m, enum model_field field);
 void model_put(struct model *m, uint32_t i, const struct fields *f,
                const char *text);
 void model_delete(struct model *m, uint32_t i);
-/* It is at this version; those before it are not known any more. */
-void model_forget(struct model *m, uint32_t i, uint32_t version);
+/* NULL: there is none of this number. */
+const struct version_of_row *model_version(const struct model *m, uint32_t i,
+                                           uint32_t number);
 size_t model_count(const struct model *m);
 /* Numbers of the rows that are there, in order of creation. */
 size_t model_list(const struct model *m, uint32_t out[MODEL_KEYS]);
