@@ -16,7 +16,8 @@ static const struct command *const table[] = {
     &command_reindex,    &command_insert,       &command_get,
     &command_find_rows,  &command_count_rows,   &command_explain,
     &command_update,     &command_replace,      &command_delete,
-    &command_status,     &command_help,
+    &command_history,    &command_restore,      &command_export,
+    &command_import,     &command_status,       &command_help,
 };
 
 size_t command_count(void)
@@ -256,6 +257,32 @@ const char *call_string(const struct command_call *c, const char *option,
 const char *call_file_name(const struct command_call *c, const char *option)
 {
     return value_of(c, option)->name;
+}
+
+void call_note(struct command_call *c, const char *fmt, ...)
+{
+    AUTO_BUF struct buf b = BUF_INIT;
+    va_list ap;
+
+    if (!c->sink->note)
+        return;
+    va_start(ap, fmt);
+    buf_vprintf(&b, fmt, ap);
+    va_end(ap);
+    c->sink->note(c->sink, b.data);
+}
+
+void call_say(struct command_call *c, const char *fmt, ...)
+{
+    AUTO_BUF struct buf b = BUF_INIT;
+    va_list ap;
+
+    if (!c->sink->say)
+        return;
+    va_start(ap, fmt);
+    buf_vprintf(&b, fmt, ap);
+    va_end(ap);
+    c->sink->say(c->sink, b.data);
 }
 
 int call_put(struct command_call *c, const struct buf *json, struct err *err)

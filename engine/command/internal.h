@@ -9,16 +9,20 @@
 extern const struct command command_count_rows; /* their short names */
 extern const struct command command_delete;
 extern const struct command command_explain;
+extern const struct command command_export;
 extern const struct command command_find_rows; /* are functions */
 extern const struct command command_get;
 extern const struct command command_help;
 extern const struct command command_index_create;
 extern const struct command command_index_drop;
+extern const struct command command_history;
+extern const struct command command_import;
 extern const struct command command_init;
 extern const struct command command_insert;
 extern const struct command command_inspect;
 extern const struct command command_reindex;
 extern const struct command command_replace;
+extern const struct command command_restore;
 extern const struct command command_schema_get;
 extern const struct command command_schema_set;
 extern const struct command command_status;
@@ -116,6 +120,12 @@ const char *call_file_name(const struct command_call *c, const char *option);
  * command has; a reference to the caller. */
 int call_query(struct command_call *c, struct table *t, struct query **out,
                struct err *err);
+
+/* To the sink's note() and say(), where it has them. */
+void call_note(struct command_call *c, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void call_say(struct command_call *c, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 int call_put(struct command_call *c, const struct buf *json, struct err *err);
 /* Has who asked had enough? */
