@@ -375,11 +375,15 @@ void ledger_deliver(struct ledger *l)
         l->news = n->next;
         if (!l->news)
             l->news_last = &l->news;
+        /* Who is told that it is open may ask how far it is complete. */
+        if (!l->news && n->n_changes == 0)
+            ledger_note_told_locked(l);
         ledger_unlock(l);
         tell(l, n);
         ledger_lock(l);
     }
     l->delivering = false;
+    ledger_note_told_locked(l);
     ledger_unlock(l);
 }
 

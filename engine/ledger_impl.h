@@ -148,6 +148,7 @@ struct ledger {
 
     struct news *news, **news_last;
     bool delivering;
+    uint64_t told; /* everything up to here is applied, and told of */
 
     /* commit.c */
     struct pending_list queue;
@@ -203,6 +204,9 @@ void ledger_tell_locked(struct ledger *l, struct changes *c);
 struct news *ledger_news_locked(struct ledger *l);
 /* Tells the news; not under the lock. */
 void ledger_deliver(struct ledger *l);
+
+/* All there is to tell has been told. ledger_tail.c */
+void ledger_note_told_locked(struct ledger *l);
 
 void ledger_note_damage_locked(struct ledger *l, uint64_t message,
                                const char *text);

@@ -12,15 +12,24 @@ static uint64_t later(const uint64_t id[2])
     return id[0] > id[1] ? id[0] : id[1];
 }
 
+void ledger_note_told_locked(struct ledger *l)
+{
+    uint64_t id = later(l->gap || l->relisting ? l->gap_from : l->seen);
+    uint64_t overlap = (uint64_t)OVERLAP_MS << 22;
+
+    if (l->state == LEDGER_OPEN && id > l->told + overlap)
+        l->told = id - overlap;
+}
+
 uint64_t ledger_complete(struct ledger *l)
 {
-    uint64_t id = 0, overlap = (uint64_t)OVERLAP_MS << 22;
-
     ledger_lock(l);
-    if (l->state == LEDGER_OPEN && !l->news && !l->delivering)
-        id = later(l->gap || l->relisting ? l->gap_from : l->seen);
+    /* Events move the mark without news of their own. */
+    if (!l->news && !l->delivering)
+        ledger_note_told_locked(l);
+    uint64_t told = l->told;
     ledger_unlock(l);
-    return id > overlap ? id - overlap : 0;
+    return told;
 }
 
 size_t ledger_heads_behind(struct ledger *l, uint64_t id, struct row ***out)
