@@ -131,6 +131,10 @@ void ledger_event_deleted(struct ledger *l, uint64_t channel,
  * last event or listing left off. */
 void ledger_gap(struct ledger *l);
 
+/* The newest message of its channel and of its thread that is known here, by
+ * whatever way. */
+void ledger_known(struct ledger *l, uint64_t upto[2]);
+
 /* A row message was looked at, and is not as it should be, or gone (lost): the
  * background writer sees to it now, and core.unsettled counts it until then. */
 void ledger_mend_home(struct ledger *l, const char *key, size_t key_len,

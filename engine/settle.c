@@ -641,6 +641,14 @@ void settle_go(struct ledger *l)
         submit(a);
 }
 
+void ledger_known(struct ledger *l, uint64_t upto[2])
+{
+    ledger_lock(l);
+    for (int i = 0; i < 2; i++)
+        upto[i] = l->newest[i];
+    ledger_unlock(l);
+}
+
 void ledger_hurry(struct ledger *l)
 {
     settle_go(l);

@@ -502,7 +502,7 @@ static int start_thread(struct memstore *s, const struct remote_request *req,
 
     if (!m)
         return no_message(err, req->message);
-    if (m->thread)
+    if (m->thread && find_channel(s, m->thread))
         return err_set(err, -EINVAL, "it has a thread");
     m->thread = m->id;
     emit_message(s, c, m, false);
@@ -690,6 +690,31 @@ void memstore_damage_content(struct memstore *s, uint64_t channel, uint64_t id)
     char *at = strstr(m->content, "```json\n{");
     assert(at);
     at[9]++;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void memstore_edit_as(struct memstore *s, uint64_t channel, uint64_t id,
+                      const char *content)
+{
+    pthread_mutex_lock(&s->lock);
+    struct mem_channel *c = find_channel(s, channel);
+    struct mem_message *m = find_message(c, id);
+    free(m->content);
+    m->content = xstrdup(content);
+    m->edited_ms = clock_wall_ms();
+    emit_message(s, c, m, false);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void memstore_drop_files(struct memstore *s, uint64_t channel, uint64_t id)
+{
+    pthread_mutex_lock(&s->lock);
+    struct mem_channel *c = find_channel(s, channel);
+    struct mem_message *m = find_message(c, id);
+    for (size_t i = 0; i < m->n_files; i++)
+        file_release(&m->files[i]);
+    m->n_files = 0;
+    emit_message(s, c, m, false);
     pthread_mutex_unlock(&s->lock);
 }
 

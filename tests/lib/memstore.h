@@ -103,4 +103,8 @@ void memstore_delete_as(struct memstore *s, uint64_t channel, uint64_t id);
 /* Changes bytes of a message's attachment, or of its content. */
 void memstore_damage_file(struct memstore *s, uint64_t channel, uint64_t id);
 void memstore_damage_content(struct memstore *s, uint64_t channel, uint64_t id);
+/* Gives a message another content; removes its attachments. */
+void memstore_edit_as(struct memstore *s, uint64_t channel, uint64_t id,
+                      const char *content);
+void memstore_drop_files(struct memstore *s, uint64_t channel, uint64_t id);
 uint64_t memstore_self(struct memstore *s);

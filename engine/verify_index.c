@@ -1,0 +1,188 @@
+/* The channel of an index against the rows, both ways: what rows have and the
+ * log does not tell, and what the log tells and rows do not have. What came
+ * behind the log's mark is still to be written, and no finding. */
+#include <errno.h>
+
+#include "engine/base/alloc.h"
+#include "engine/index_log.h"
+#include "engine/index_text.h"
+#include "engine/verify_impl.h"
+
+#define ULL(x) ((unsigned long long)(x))
+
+struct index_check {
+    struct verify *v;
+    const struct scan_field *f;
+    size_t field;
+    struct index_log *log;
+    uint64_t upto[2];
+    size_t behind; /* rows that the log does not claim to have */
+};
+
+static void add(struct index_check *c, enum verify_kind kind, uint64_t message,
+                const struct scan_key *k, const char *text)
+{
+    struct item *it =
+        verify_add(c->v, kind, c->f->channel, message, k, "%s", text);
+
+    if (it) {
+        it->how = REPAIR_INDEX;
+        it->field = c->f->name;
+    }
+}
+
+static int take_message(void *arg, const struct remote_message *m,
+                        struct err *err)
+{
+    struct index_check *c = arg;
+    struct index_message im = {0};
+    AUTO_BUF struct buf file = BUF_INIT;
+    struct err why = ERR_INIT;
+
+    if (m->type != 0)
+        return 0;
+    if (m->author_id != c->v->engine->core.self || !message_is_ours(m)) {
+        verify_add(c->v, KIND_foreign_message, c->f->channel, m->id, NULL,
+                   "message %llu in the channel of the index of '%s' is not "
+                   "the database's: somebody wrote it",
+                   ULL(m->id), c->f->name);
+        return 0;
+    }
+    int r = index_parse(m, &im, &why);
+    if (r == 0 && im.file) {
+        r = verify_download(c->v, m, im.file, &file, &why);
+        if (r < 0 && !verify_is_files_fault(r)) {
+            *err = why;
+            index_message_release(&im);
+            return r;
+        }
+        if (r == 0)
+            r = index_parse_file(&im, m->id, file.data, file.len, &why);
+    }
+    if (r == 0) {
+        index_log_add(c->log, m->id, &im);
+    } else {
+        add(c, KIND_damaged_index_message, m->id, NULL, err_text(&why, r));
+    }
+    if (im.arena.data || im.list)
+        index_message_release(&im);
+    return 0;
+}
+
+/* Has this record had its say in the log? */
+static bool is_covered(const struct index_check *c, const struct scan_record *r)
+{
+    const struct scan *s = c->v->scan;
+
+    if (r->flags & SCAN_LATE)
+        return false;
+    if (r->message != NONE && s->messages[r->message].id == r->id)
+        return r->id <= c->upto[s->messages[r->message].place];
+    return r->id <= c->upto[0] && r->id <= c->upto[1];
+}
+
+/* Is what the row has in this field known? */
+static bool is_known(const struct index_check *c, const struct scan_record *r)
+{
+    return !(r->flags & SCAN_BAD) && !(r->file && c->v->scan->skip_files);
+}
+
+static void check_hit(struct index_check *c, const struct index_hit *h)
+{
+    const struct scan *s = c->v->scan;
+    const struct scan_key *k = scan_find_key(s, h->key, h->key_len);
+    const struct scan_record *head =
+        k && k->head != NONE ? &s->records[k->head] : NULL;
+    bool live = head && !(head->flags & SCAN_DELETE);
+    AUTO_BUF struct buf text = BUF_INIT;
+
+    if (head && (!is_known(c, head) || !is_covered(c, head)))
+        return;
+    uint64_t has =
+        live ? s->values[(size_t)k->head * s->n_fields + c->field] : 0;
+    uint64_t told = h->value ? scan_value_hash(h->value, h->value_len) : 0;
+    if (has == told)
+        return;
+    if (!has) {
+        buf_printf(&text, "message %llu says that '%s' has '%.*s' in '%s'; %s",
+                   ULL(h->message), h->key,
+                   h->value_len > 80 ? 80 : (int)h->value_len, h->value,
+                   c->f->name,
+                   live ? "the row has no such field" : "there is no such row");
+        add(c, KIND_stray_index_entry, h->message, k, text.data);
+    } else if (!told) {
+        buf_printf(&text,
+                   "message %llu says that '%s' has nothing in '%s', and the "
+                   "row (version %u) has a value",
+                   ULL(h->message), h->key, c->f->name, head->version);
+        add(c, KIND_wrong_index_entry, h->message, k, text.data);
+    } else {
+        buf_printf(&text,
+                   "message %llu says that '%s' has '%.*s' in '%s', and the "
+                   "row (version %u) has something else",
+                   ULL(h->message), h->key,
+                   h->value_len > 80 ? 80 : (int)h->value_len, h->value,
+                   c->f->name, head->version);
+        add(c, KIND_wrong_index_entry, h->message, k, text.data);
+    }
+}
+
+static void check_row(struct index_check *c, const struct scan_key *k)
+{
+    const struct scan *s = c->v->scan;
+    const struct scan_record *head = scan_live(s, k);
+    struct index_hit hit;
+    AUTO_BUF struct buf text = BUF_INIT;
+
+    if (!head || !is_known(c, head) || (head->flags & SCAN_LATE) ||
+        !s->values[(size_t)k->head * s->n_fields + c->field] ||
+        index_log_get(c->log, k->text, k->len, &hit))
+        return;
+    if (!is_covered(c, head)) {
+        c->behind++;
+        return;
+    }
+    buf_printf(&text, "the index of '%s' does not have the row '%s'",
+               c->f->name, k->text);
+    add(c, KIND_missing_index_entry, 0, k, text.data);
+}
+
+static int check_index(struct verify *v, size_t field, struct err *err)
+{
+    const struct scan *s = v->scan;
+    struct index_check c = {
+        .v = v,
+        .f = &s->fields[field],
+        .field = field,
+        .log = index_log_new(),
+    };
+    struct index_hit hit;
+
+    verify_note(v, "%s: reading the index of '%s'", v->name, c.f->name);
+    int r = verify_list(v, c.f->channel, take_message, &c, err);
+    if (r == 0) {
+        index_log_upto(c.log, c.upto);
+        for (size_t at = 0; index_log_next(c.log, &at, &hit);)
+            check_hit(&c, &hit);
+        for (size_t i = 0; i < s->n_keys; i++)
+            check_row(&c, s->keys[i]);
+        if (c.behind)
+            verify_add(v, KIND_index_behind, c.f->channel, 0, NULL,
+                       "the index of '%s' does not have %zu rows yet",
+                       c.f->name, c.behind);
+    }
+    index_log_free(c.log);
+    /* Gone, or hidden: the channels have been told of. */
+    return r == -ENOENT || r == -EACCES ? 0 : r;
+}
+
+int verify_indexes(struct verify *v, struct err *err)
+{
+    const struct scan *s = v->scan;
+    int r = 0;
+
+    for (size_t i = 0; i < s->n_fields && r == 0; i++)
+        if (s->fields[i].channel && verify_channel(v, s->fields[i].channel))
+            r = check_index(v, i, err);
+    return r;
+}
