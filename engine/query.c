@@ -538,8 +538,11 @@ int query_add(struct query *q, struct query_path *path, enum query_op op,
     if (r == 0)
         r = check_op(path, &kind, op, err);
     if (r == 0 && n > QUERY_VALUES_MAX)
-        r = query_refuse(err, path, "in takes %d values at most, found %zu",
-                         QUERY_VALUES_MAX, n);
+        r = query_refuse(err, path, "in takes %d values at most, found %zu%s",
+                         QUERY_VALUES_MAX, n,
+                         kind.key && kind.type == SCHEMA_ANY
+                             ? " (a key that looks like a number is two)"
+                             : "");
     for (size_t i = 0; r == 0 && i < n; i++)
         r = check_value(path, &kind, op, values[i], form, err);
     if (r < 0) {

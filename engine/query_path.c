@@ -59,31 +59,32 @@ struct values {
     size_t n;
 };
 
-static void add_value(struct values *vs, const struct query_kind *kind,
-                      enum query_op op, const char *s, size_t len)
+static bool is_whole_number(const char *s, size_t len)
 {
     AUTO_BUF struct buf whole = BUF_INIT;
 
-    read_value(kind, op, s, len, &vs->bytes);
-    vs->end[vs->n++] = vs->bytes.len;
-    /* A key that looks like a number is one or the other; its text tells which
-     * row it is, so both are meant. */
-    if (kind->key && kind->type == SCHEMA_ANY &&
-        (op == QUERY_EQ || op == QUERY_NE || op == QUERY_IN) &&
-        is_scalar(s, len)) {
-        size_t from = vs->n > 1 ? vs->end[vs->n - 2] : 0;
-        if (json_type_of(s, len) != JSON_NUMBER ||
-            !query_whole_number(s, len, &whole) ||
-            !buf_equals(&whole, s, len)) {
-            /* No number that a key can be: its text. */
-            buf_truncate(&vs->bytes, from);
-            buf_add_json(&vs->bytes, s, len);
-            vs->end[vs->n - 1] = vs->bytes.len;
-            return;
+    return is_scalar(s, len) && json_type_of(s, len) == JSON_NUMBER &&
+           query_whole_number(s, len, &whole);
+}
+
+static void add_value(struct values *vs, const struct query_kind *kind,
+                      enum query_op op, const char *s, size_t len)
+{
+    /* The key's text tells which row it is. Without a type it is a string or a
+     * whole number, so one that looks like a number is meant both ways, and
+     * nothing else is any. */
+    bool equality = op == QUERY_EQ || op == QUERY_NE || op == QUERY_IN;
+
+    if (kind->key && kind->type == SCHEMA_ANY && equality) {
+        if (is_whole_number(s, len)) {
+            buf_add(&vs->bytes, s, len);
+            vs->end[vs->n++] = vs->bytes.len;
         }
         buf_add_json(&vs->bytes, s, len);
-        vs->end[vs->n++] = vs->bytes.len;
+    } else {
+        read_value(kind, op, s, len, &vs->bytes);
     }
+    vs->end[vs->n++] = vs->bytes.len;
 }
 
 static int add_values(struct query *q, struct query_path *path,

@@ -476,6 +476,8 @@ static void dotted_fields_reach_into_objects(void **state)
                  true);
     assert_match("{\"a.b.c\":2}", "{\"a\":{\"b\":{\"c\":2}},\"a.b\":{\"x\":1}}",
                  true);
+    assert_match("{\"a.b.c\":1}", "{\"a.b\":{\"c\":1},\"a\":{\"b\":{\"c\":2}}}",
+                 true);
     assert_match("{\"a.b.c\":2}", "{\"a.b\":7,\"a\":{\"b\":{\"c\":2}}}", true);
     /* Of two with one name the first. */
     assert_match("{\"a\":1}", "{\"a\":1,\"a\":2}", true);
@@ -628,6 +630,10 @@ static void an_untyped_key_may_be_a_number_or_a_string(void **state)
     assert_path_matches(untyped, "id=42", "{\"id\":\"42\"}", true);
     assert_path_matches(untyped, "id=042", "{\"id\":42}", false);
     assert_path_matches(untyped, "id=042", "{\"id\":\"042\"}", true);
+    assert_path_matches(untyped, "id=1e3", "{\"id\":1000}", true);
+    assert_path_matches(untyped, "id=1e3", "{\"id\":\"1e3\"}", true);
+    assert_path_matches(untyped, "id=1.5", "{\"id\":\"1.5\"}", true);
+    assert_path_matches(untyped, "id=null", "{\"id\":\"null\"}", true);
     assert_path_matches(untyped, "id=ne.42", "{\"id\":\"42\"}", false);
     assert_path_matches(untyped, "id=ne.42", "{\"id\":42}", false);
     assert_path_matches(untyped, "id=ne.42", "{\"id\":43}", true);
@@ -983,6 +989,10 @@ static void keys_are_told(void **state)
     assert_true(query_keys(q, &keys, &n));
     assert_int_equal(n, 1);
     query_unref(q);
+    q = path(untyped, "id=2/id=in.1,2,3");
+    assert_true(query_keys(q, &keys, &n));
+    assert_int_equal(n, 1);
+    query_unref(q);
     q = path(untyped, "id=in.1,2,3/id=2");
     assert_true(query_keys(q, &keys, &n));
     assert_int_equal(n, 1);
@@ -1169,6 +1179,42 @@ static void what_is_not_kept_comes_back(void **state)
     query_unref(q);
 }
 
+/* However rows come in, those kept are the beginning of the whole order, and
+ * equal ones are in order of creation. */
+static void what_is_kept_is_the_beginning_of_the_order(void **state)
+{
+    static const size_t limits[] = {1, 2, 7, 100, 300, 1000};
+    static char rows[300][16];
+    static unsigned number[300];
+    (void)state;
+
+    for (unsigned i = 0; i < 300; i++) {
+        number[i] = i * 7919 % 10;
+        snprintf(rows[i], sizeof(rows[i]), "{\"n\":%u}", number[i]);
+    }
+    for (size_t k = 0; k < sizeof(limits) / sizeof(limits[0]); k++) {
+        char text[32];
+        size_t n;
+        snprintf(text, sizeof(text), "_sort=-n/_limit=%zu", limits[k]);
+        struct query *q = path(NULL, text);
+        struct query_top *top = query_top_new(q);
+        for (unsigned i = 0; i < 300; i++) {
+            unsigned seq = i * 77 % 300; /* each once */
+            query_top_add(top, rows[seq], strlen(rows[seq]), seq, rows[seq]);
+        }
+        void **items = query_top_items(top, &n);
+        assert_int_equal(n, limits[k] < 300 ? limits[k] : 300);
+        size_t at = 0;
+        for (unsigned d = 10; d-- > 0;)
+            for (unsigned seq = 0; seq < 300 && at < n; seq++)
+                if (number[seq] == d)
+                    assert_ptr_equal(items[at++], rows[seq]);
+        assert_int_equal(at, n);
+        query_top_free(top);
+        query_unref(q);
+    }
+}
+
 /* --- projection ----------------------------------------------------------- */
 
 static void assert_projected(const char *fields, const char *row,
@@ -1300,14 +1346,14 @@ static void add_random(struct buf *b, int depth)
     }
     buf_addc(b, kind == 5 ? '[' : '{');
     add_gap(b);
-    unsigned first = draw(10);
+    unsigned first = draw(10), step = 1 + 2 * draw(2);
     for (unsigned i = 0; i < n; i++) {
         if (i > 0)
             buf_addc(b, ',');
         add_gap(b);
         if (kind != 5) {
             /* No name twice: the two parsers would differ on it. */
-            buf_printf(b, "\"%s\"", some_names[(first + i) % 10]);
+            buf_printf(b, "\"%s\"", some_names[(first + i * step) % 10]);
             add_gap(b);
             buf_addc(b, ':');
             add_gap(b);
@@ -1320,11 +1366,12 @@ static void add_random(struct buf *b, int depth)
 
 static void random_row(struct buf *b)
 {
-    unsigned first = draw(10), n = draw(9);
+    unsigned first = draw(10), n = draw(9), step = draw(2) ? 1 : 7;
 
     buf_addc(b, '{');
     for (unsigned i = 0; i < n; i++) {
-        buf_printf(b, "%s\"%s\":", i ? "," : "", some_names[(first + i) % 10]);
+        buf_printf(b, "%s\"%s\":", i ? "," : "",
+                   some_names[(first + i * step) % 10]);
         add_gap(b);
         add_random(b, 3);
         add_gap(b);
@@ -1535,6 +1582,7 @@ int main(void)
         cmocka_unit_test(a_copy_goes_its_own_way),
         cmocka_unit_test(rows_are_put_in_order),
         cmocka_unit_test(what_is_not_kept_comes_back),
+        cmocka_unit_test(what_is_kept_is_the_beginning_of_the_order),
         cmocka_unit_test(projection_keeps_the_bytes_of_values),
         cmocka_unit_test(the_matcher_agrees_with_a_slow_one),
         cmocka_unit_test(sort_keys_agree_with_a_slow_order),
