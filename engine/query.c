@@ -368,10 +368,10 @@ static int check_value(const struct query_path *path,
         return 0;
     query_add_cut(&found, v.at, v.len);
     add_example(&example, path, op, example_of(like, form), form);
-    if (json_type_of(v.at, v.len) == JSON_NULL && op <= QUERY_NE)
-        buf_printf(&example, "; for rows without it %s",
-                   form == QUERY_FORM_PATH ? "=exists.false"
-                                           : "{\"$exists\":false}");
+    if (json_type_of(v.at, v.len) == JSON_NULL && op <= QUERY_NE) {
+        buf_addstr(&example, ", or for rows without it ");
+        add_example(&example, path, QUERY_EXISTS, "false", form);
+    }
     return query_refuse(err, path, "expected %s%s, found %s; write %s",
                         expected,
                         kind->nullable && op <= QUERY_NE ? " or null" : "",

@@ -732,8 +732,8 @@ static void values_of_the_wrong_type_are_refused(void **state)
         {"{\"age\":18.5}",
          "where: field 'age': expected int, found 18.5; write {\"age\":18}"},
         {"{\"age\":null}",
-         "where: field 'age': expected int, found null; write {\"age\":18}; "
-         "for rows without it {\"$exists\":false}"},
+         "where: field 'age': expected int, found null; write {\"age\":18}, "
+         "or for rows without it {\"age\":{\"$exists\":false}}"},
         {"{\"rank\":true}", "where: field 'rank': expected int or null, found "
                             "true; write {\"rank\":18}"},
         {"{\"rank\":{\"$gt\":null}}",
@@ -829,8 +829,8 @@ static void wrong_path_terms_are_refused(void **state)
         {"age=in.1,x", -EINVAL,
          "field 'age': expected int, found \"x\"; write age=in.18"},
         {"age=null", -EINVAL,
-         "field 'age': expected int, found null; write age=18; for rows "
-         "without it =exists.false"},
+         "field 'age': expected int, found null; write age=18, or for "
+         "rows without it age=exists.false"},
         {"ok=yes", -EINVAL,
          "field 'ok': expected bool, found \"yes\"; write ok=true"},
         {"tags=red", -EINVAL,
