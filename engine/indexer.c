@@ -1141,18 +1141,13 @@ static int work_on(struct work *w, bool whole, bool fresh, struct err *err)
 }
 
 /* It did not work: again later, or not at all. */
-static void failed_locked(struct indexer *ix, struct track *x, int r,
-                          const struct err *err)
+static void failed_locked(struct indexer *ix, struct track *x, int r)
 {
-    if (r == -ENOENT) {
-        if (!x->lost)
-            log_warn("the channel of the index by '%s' was deleted: reindex "
-                     "makes another",
-                     x->field);
+    if (r == -ENOENT && !x->lost) {
+        log_warn("the channel of the index by '%s' was deleted: reindex makes "
+                 "another",
+                 x->field);
         x->lost = true;
-    } else if (r != -ECANCELED && r != -ESHUTDOWN) {
-        log_warn("the index by '%s' cannot be brought up to date%s: %s",
-                 x->field, x->tries < RETRIES ? " yet" : "", err_text(err, r));
     }
     if (x->lost || atomic_load(&ix->core->closing)) {
         drop_all_locked(ix, x);
@@ -1186,7 +1181,10 @@ static void work_run(void *arg)
     if (r == -ECANCELED && !is_off(ix))
         drop_all_locked(ix, w->x); /* the table is gone */
     else if (r < 0)
-        failed_locked(ix, w->x, r, &err);
+        failed_locked(ix, w->x, r);
+    if (r < 0 && r != -ENOENT && r != -ECANCELED && r != -ESHUTDOWN)
+        log_warn("the index by '%s' cannot be brought up to date yet: %s",
+                 w->x->field, err_text(&err, r));
     end_locked(ix, w->x);
     arm_timer_locked(ix);
     pthread_mutex_unlock(&ix->lock);
@@ -1233,7 +1231,7 @@ int indexer_rewrite(struct indexer *ix, const char *field, bool fresh,
     int r = work_on(&w, true, fresh, &why);
     pthread_mutex_lock(&ix->lock);
     if (r < 0)
-        failed_locked(ix, x, r, &why);
+        failed_locked(ix, x, r);
     end_locked(ix, x);
     arm_timer_locked(ix);
     pthread_mutex_unlock(&ix->lock);

@@ -413,6 +413,20 @@ static int undo_unique(struct table *t, const struct schema *s,
     return err_wrap(err, r, "another process was writing meanwhile");
 }
 
+/* Nothing has come of it: the channels that were made go, where nobody can have
+ * taken note of them. */
+static void unmake_channels(struct table *t, const struct change_plan *p)
+{
+    struct database *d = table_namespace(t)->db;
+    struct err err = ERR_INIT;
+
+    for (size_t i = 0; i < p->n; i++)
+        if (p->steps[i].channel && !p->steps[i].taken &&
+            database_remove_channel(d, p->steps[i].channel, &err) < 0)
+            log_warn("%s: the next that makes the index by '%s' takes it",
+                     err.text, p->steps[i].field);
+}
+
 static int become(struct table *t, const struct schema *s,
                   struct change_plan *p, struct err *err)
 {
@@ -445,10 +459,13 @@ static int become(struct table *t, const struct schema *s,
         index_def_set_unique(d, p->steps[i].unique);
     }
     index_defs_tidy(&p->now);
-    if (r == 0)
+    bool is_ready = r == 0;
+    if (is_ready)
         r = table_put_entry(t, &p->now, s, err);
     if (any_new || any_made)
         set_making(t, NULL);
+    if (!is_ready)
+        unmake_channels(t, p);
     if (r == 0 && any_new) {
         r = check_all_unique(t, p, err);
         if (r == -EEXIST)
