@@ -9,7 +9,6 @@
 
 #include "engine/base/alloc.h"
 #include "engine/base/str.h"
-#include "engine/value.h"
 
 const char *const query_op_names[QUERY_OPS] = {
     [QUERY_EQ] = "eq",
@@ -56,13 +55,11 @@ static void term_unref(struct query_term_box *t)
 {
     if (!t || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
         return;
-    for (size_t i = 0; i < t->pub.n_values; i++) {
+    for (size_t i = 0; i < t->pub.n_values; i++)
         query_operand_release(&t->operands[i]);
-        free((void *)(uintptr_t)t->values[i].json);
-        free((void *)(uintptr_t)t->values[i].canonical);
-    }
     for (size_t i = 0; i < t->n_keys; i++)
-        free((void *)(uintptr_t)t->keys[i].key);
+        free(t->key_texts[i]);
+    free(t->key_texts);
     free(t->keys);
     free(t->values);
     free(t->operands);
@@ -414,37 +411,6 @@ static int check_op(const struct query_path *path,
                         query_op_names[op], what, type_names[type]);
 }
 
-/* json without the blanks between its tokens. */
-static void add_compact(struct buf *out, const char *json, size_t len)
-{
-    bool string = false;
-
-    for (size_t i = 0; i < len; i++) {
-        char c = json[i];
-        if (!string && (c == ' ' || c == '\n' || c == '\t' || c == '\r'))
-            continue;
-        if (c == '"')
-            string = !string;
-        buf_addc(out, c);
-        if (string && c == '\\' && i + 1 < len)
-            buf_addc(out, json[++i]);
-    }
-}
-
-static void value_init(struct query_value *v, struct query_span from)
-{
-    AUTO_BUF struct buf json = BUF_INIT;
-    AUTO_BUF struct buf form = BUF_INIT;
-
-    add_compact(&json, from.at, from.len);
-    value_canonical(json.data, json.len, &form);
-    v->type = json_type_of(from.at, from.len);
-    v->json_len = json.len;
-    v->json = buf_take_str(&json);
-    v->canonical_len = form.len;
-    v->canonical = buf_take_str(&form);
-}
-
 /* --- terms ---------------------------------------------------------------- */
 
 static void add_key(struct query_term_box *t, struct buf *key)
@@ -452,9 +418,12 @@ static void add_key(struct query_term_box *t, struct buf *key)
     for (size_t i = 0; i < t->n_keys; i++)
         if (buf_equals(key, t->keys[i].key, t->keys[i].len))
             return;
-    t->keys = xrealloc(t->keys, (t->n_keys + 1) * sizeof(*t->keys));
-    t->keys[t->n_keys].len = key->len;
-    t->keys[t->n_keys++].key = buf_take_str(key);
+    size_t n = t->n_keys + 1, len = key->len;
+    t->keys = xrealloc(t->keys, n * sizeof(*t->keys));
+    t->key_texts = xrealloc(t->key_texts, n * sizeof(*t->key_texts));
+    t->key_texts[n - 1] = buf_take_str(key);
+    t->keys[n - 1] = (struct query_key){t->key_texts[n - 1], len};
+    t->n_keys = n;
 }
 
 /* Which keys rows with these values have: a key is a string's bytes, or a
@@ -483,11 +452,9 @@ term_new(struct query_path *path, const struct query_kind *kind,
     t->path = path;
     t->values = xcalloc(n, sizeof(*t->values));
     t->operands = xcalloc(n, sizeof(*t->operands));
-    for (size_t i = 0; i < n; i++) {
-        value_init(&t->values[i], values[i]);
-        query_operand_init(&t->operands[i], &t->values[i],
+    for (size_t i = 0; i < n; i++)
+        query_operand_init(&t->operands[i], &t->values[i], values[i],
                            op == QUERY_CONTAINS);
-    }
     if (n > 1)
         qsort(t->operands, n, sizeof(*t->operands), query_operand_compare);
     t->pub = (struct query_term){

@@ -12,7 +12,8 @@
 /* A value to compare with, made ready. */
 struct query_operand {
     enum json_type type;
-    const struct query_value *value; /* of the term */
+    const struct query_value *value; /* of the term, and */
+    char *json, *form;               /* what that points to */
     char *str;                       /* JSON_STRING: its bytes */
     size_t str_len;
     size_t *fail; /* contains, a string: where to go on when a byte does not
@@ -29,7 +30,8 @@ struct query_term_box {
     struct query_value *values;     /* pub.values */
     struct query_operand *operands; /* as many; by type and value where it is
                                        more than one */
-    struct query_key *keys;         /* of an equality of the primary key */
+    struct query_key *keys;         /* of an equality of the primary key, and */
+    char **key_texts;               /* what they point to */
     size_t n_keys;
 };
 
@@ -88,9 +90,9 @@ bool query_whole_number(const char *s, size_t len, struct buf *out);
 
 /* --- query_match.c ----------------------------------------------------- */
 
-/* Makes o ready. value lives as long as o. */
-void query_operand_init(struct query_operand *o,
-                        const struct query_value *value, bool contains);
+/* Makes o ready, and value, which lives as long as o, of json. */
+void query_operand_init(struct query_operand *o, struct query_value *value,
+                        struct query_span json, bool contains);
 void query_operand_release(struct query_operand *o);
 /* For qsort(): by type, then value. */
 int query_operand_compare(const void *a, const void *b);

@@ -27,10 +27,44 @@ bool query_small_number(const char *s, size_t len, int64_t *out)
 
 /* --- operands ------------------------------------------------------------- */
 
-void query_operand_init(struct query_operand *o,
-                        const struct query_value *value, bool contains)
+/* json without the blanks between its tokens. */
+static void add_compact(struct buf *out, const char *json, size_t len)
 {
-    *o = (struct query_operand){.type = value->type, .value = value};
+    bool string = false;
+
+    for (size_t i = 0; i < len; i++) {
+        char c = json[i];
+        if (!string && (c == ' ' || c == '\n' || c == '\t' || c == '\r'))
+            continue;
+        if (c == '"')
+            string = !string;
+        buf_addc(out, c);
+        if (string && c == '\\' && i + 1 < len)
+            buf_addc(out, json[++i]);
+    }
+}
+
+void query_operand_init(struct query_operand *o, struct query_value *value,
+                        struct query_span json, bool contains)
+{
+    AUTO_BUF struct buf compact = BUF_INIT;
+    AUTO_BUF struct buf form = BUF_INIT;
+
+    add_compact(&compact, json.at, json.len);
+    value_canonical(compact.data, compact.len, &form);
+    *value = (struct query_value){
+        .type = json_type_of(compact.data, compact.len),
+        .json_len = compact.len,
+        .canonical_len = form.len,
+    };
+    *o = (struct query_operand){
+        .type = value->type,
+        .value = value,
+        .json = buf_take_str(&compact),
+        .form = buf_take_str(&form),
+    };
+    value->json = o->json;
+    value->canonical = o->form;
     if (value->type == JSON_NUMBER)
         o->small = query_small_number(value->json, value->json_len, &o->n);
     /* What is looked for in strings is a number's own text. */
@@ -56,6 +90,8 @@ void query_operand_init(struct query_operand *o,
 
 void query_operand_release(struct query_operand *o)
 {
+    free(o->json);
+    free(o->form);
     free(o->str);
     free(o->fail);
 }
