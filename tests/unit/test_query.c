@@ -1,4 +1,7 @@
-/* engine/query: what a query means, what is refused and in which words. */
+/* engine/query: what a query means, what is refused and in which words; and
+ * random queries over random rows against a second writing of the language
+ * (query_reference.c). That one prints its seed; DBCORD_TEST_SEED repeats it.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
