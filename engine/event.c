@@ -99,6 +99,8 @@ static void deleted_locked(struct ledger *l, int place, uint64_t id)
         return;
     if (place == IN_CHANNEL && !map_get(&l->others, hash_u64(id), &id))
         return; /* the card, or a remark of the store's */
+    if (id <= l->vacuumed)
+        return;
     err_set(&err, -EBADMSG,
             "message %llu was deleted by somebody's hand: what it told is "
             "known to those who have read it, and lost for others",

@@ -15,6 +15,7 @@
 #include "engine/base/log.h"
 #include "engine/ledger_impl.h"
 #include "engine/text.h"
+#include "engine/vacuum_mark.h"
 
 static uint64_t big_hash(const void *item)
 {
@@ -488,8 +489,12 @@ bool ledger_is_only_home_locked(const struct ledger *l, const struct row *r)
 
 bool ledger_wants_locked(struct ledger *l, const struct remote_message *m)
 {
-    if (m->author_id == l->core->self && m->type == 0 && message_is_ours(m))
+    if (m->author_id == l->core->self && m->type == 0 && message_is_ours(m)) {
+        uint64_t upto, from;
+        if (vacuum_mark_parse(m, &upto, &from) && upto > l->vacuumed)
+            l->vacuumed = upto;
         return true;
+    }
     /* The card and the store's own remarks (a thread was started) are not
      * what somebody wrote here. */
     if (m->type == 0 && m->author_id != l->core->self)

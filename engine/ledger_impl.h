@@ -136,6 +136,7 @@ struct ledger {
                            shows them, and then in the thread */
     struct map foreign; /* ids of messages by others than us */
     struct recent posted, deleted;
+    uint64_t vacuumed; /* messages up to this may be gone: vacuum.h */
 
     /* opening and gaps */
     struct opener *openers;

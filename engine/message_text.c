@@ -255,7 +255,7 @@ bool message_is_ours(const struct remote_message *m)
 /* Forms that other modules write and read. */
 static bool is_foreign_form(const struct reader *r)
 {
-    static const char *const forms[] = {"card", "snapshot", "index"};
+    static const char *const forms[] = {"card", "snapshot", "index", "vacuum"};
 
     for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
         size_t n = strlen(forms[i]);

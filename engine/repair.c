@@ -363,6 +363,15 @@ static void repair_rewrite(struct verify *v, struct item *it)
             it->f.repairable = it->f.repaired = true;
             return;
         }
+    /* Where the open table has what waits, what it builds on is known here and
+     * nowhere else: then a snapshot says so, and history begins with it. */
+    struct row *row = ledger_head(v->table->ledger, it->f.key, it->f.key_len);
+    bool known = row && row->id == s->records[n].id;
+    row_unref(row);
+    if (known) {
+        it->how = REPAIR_BEGIN;
+        return;
+    }
     int r = scan_fetch(s, n, &rec, &who, &text, &err);
     if (r < 0) {
         failed(it, r, &err);
@@ -379,7 +388,7 @@ static void repair_rewrite(struct verify *v, struct item *it)
         .mtime_ms = rec.mtime_ms,
         .by = by,
     };
-    struct row *row = NULL;
+    row = NULL;
     r = ledger_write_wait(v->table->ledger, &w, &row, &err);
     row_unref(row);
     /* What was to be deleted is not there. */
@@ -387,6 +396,26 @@ static void repair_rewrite(struct verify *v, struct item *it)
         it->f.repaired = true;
     else
         failed(it, r, &err);
+}
+
+static void repair_begin(struct verify *v)
+{
+    struct err err = ERR_INIT;
+    uint64_t snapshot;
+    bool begun = false;
+    int r = 0;
+
+    for (struct item *it = v->items; it; it = it->next) {
+        if (it->how != REPAIR_BEGIN)
+            continue;
+        it->f.repairable = true;
+        if (!begun)
+            r = vacuum_begin(v, NULL, 1, &snapshot, &err);
+        begun = true;
+        it->f.repaired = r == 0;
+        if (r < 0)
+            failed(it, r, &err);
+    }
 }
 
 /* --- row messages -----------------------------------------------------------
@@ -596,6 +625,7 @@ int verify_repair(struct verify *v, struct err *err)
         return 0;
     each(v, REPAIR_FILE, repair_file);
     each(v, REPAIR_REWRITE, repair_rewrite);
+    repair_begin(v);
     each(v, REPAIR_DELETE, repair_delete);
     repair_homes(v);
     repair_indexes(v);

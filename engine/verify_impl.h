@@ -169,7 +169,7 @@ enum scan_kind {
 
 struct scan_message {
     uint64_t id;
-    uint64_t bytes;    /* of its files */
+    uint64_t bytes;    /* of its content and its files */
     uint32_t first, n; /* its records */
     uint8_t place, kind;
     bool late; /* came while the rest was read */
@@ -291,6 +291,7 @@ enum repair_how {
     REPAIR_TELL,    /* a record that is known is told again in the thread */
     REPAIR_REWRITE, /* the row is written again, from the record; or, where
                        the open table has it, history begins anew */
+    REPAIR_BEGIN,   /* history begins with a new snapshot */
     REPAIR_ROW,     /* the open table is told of the message */
     REPAIR_THREAD,
     REPAIR_INDEX, /* the field's index is written anew */
@@ -388,5 +389,9 @@ void verify_rows(struct verify *v);
 int verify_indexes(struct verify *v, struct err *err);
 /* verify_snapshots.c: with the first thing, scan_play() */
 int verify_snapshots(struct verify *v, struct err *err);
+/* vacuum.c: takes so many snapshots of the open table, and says with a mark
+ * that history begins with the last of them. by NULL: the engine's own name. */
+int vacuum_begin(struct verify *v, const char *by, size_t snapshots,
+                 uint64_t *snapshot, struct err *err);
 /* repair.c: what can be healed of v->items is */
 int verify_repair(struct verify *v, struct err *err);

@@ -540,6 +540,7 @@ static int take_message(struct scan *s, int place, bool late,
         s->foreign++;
         return 0;
     }
+    s->messages[n].bytes = m->content_len;
     note_files(s, n, m);
     if (is_word(m, "card")) {
         s->messages[n].kind = MESSAGE_CARD;

@@ -13,7 +13,7 @@
 #include "engine/base/str.h"
 #include "engine/ledger_impl.h"
 #include "engine/snapshot_text.h"
-#include "engine/vacuum.h"
+#include "engine/vacuum_mark.h"
 #include "engine/value.h"
 #include "engine/verify_impl.h"
 
@@ -44,7 +44,7 @@ static void keep(struct snaps *ss, const struct remote_message *m)
     struct err why = ERR_INIT;
     uint64_t upto, from;
 
-    if (vacuum_parse_mark(m, &upto, &from)) {
+    if (vacuum_mark_parse(m, &upto, &from)) {
         if (upto > v->vacuumed) {
             v->vacuumed = upto;
             v->vacuum_from = from;
