@@ -152,10 +152,12 @@ void find_plan(const struct find_facts *f, struct find_report *out)
         plan_opening(f, out);
     }
 
-    size_t best = out->n - 1; /* always possible */
-    for (size_t i = 0; i < out->n; i++)
-        if (out->list[i].possible && out->list[i].cost < out->list[best].cost)
-            best = i;
+    /* The last is always possible; of equal ones the first. */
+    size_t best = out->n - 1;
+    for (size_t i = out->n; i > 0; i--)
+        if (out->list[i - 1].possible &&
+            out->list[i - 1].cost <= out->list[best].cost)
+            best = i - 1;
     out->choice = best;
 }
 

@@ -26,8 +26,9 @@ struct page {
     struct remote_reply reply;
     struct records *told; /* of each message; batches read */
     struct buf *bodies;   /* of the batches */
-    bool whole;           /* there is nothing before it */
+    bool whole;           /* there is nothing beyond it */
     uint64_t first;       /* the lowest id on it */
+    bool broken;          /* its records could not all be read */
 };
 
 enum { IN_CHANNEL, IN_THREAD };
@@ -38,6 +39,8 @@ struct lookup {
     const atomic_bool *cancel;
     struct schema *schema;
     struct page *thread;   /* the newest */
+    uint64_t settled;      /* of the newest snapshot on it; 0: none */
+    struct page *behind;   /* of the channel, from there on */
     struct page *channels; /* those before hits */
     size_t n_channels;
     uint64_t batch_bytes;
@@ -90,6 +93,7 @@ void lookup_free(struct lookup *lk)
         free(lk->names[i]);
     free(lk->names);
     page_free(lk->thread);
+    page_free(lk->behind);
     while (lk->channels) {
         struct page *next = lk->channels->next;
         page_free(lk->channels);
@@ -165,12 +169,17 @@ static int read_batch(struct lookup *lk, struct page *p, size_t i,
     return r;
 }
 
+static const char cannot_read[] =
+    "a message that would have to be looked through is damaged";
+
 /* The records of a page. What is damaged could have told anything. */
 static int read_records(struct lookup *lk, struct page *p, struct err *err)
 {
     size_t n = p->reply.n_messages;
     int r = 0;
 
+    if (p->told)
+        return p->broken ? unproved(err, cannot_read) : 0;
     p->told = xcalloc(n + 1, sizeof(*p->told));
     p->bodies = xcalloc(n + 1, sizeof(*p->bodies));
     p->first = n ? p->reply.messages[0].id : 0;
@@ -179,26 +188,26 @@ static int read_records(struct lookup *lk, struct page *p, struct err *err)
         lk->examined++;
         if (!is_ours(lk, m) || snapshot_is(m))
             continue;
-        r = message_parse(m, &p->told[i], err);
+        r = message_parse(m, &p->told[i], NULL);
         if (r == -ENOMSG)
             r = 0;
         if (r == 0 && p->told[i].batch_file)
             r = read_batch(lk, p, i, err);
     }
-    return r == -EBADMSG ? unproved(err, "a message that would have to be "
-                                         "looked through is damaged")
-                         : r;
+    p->broken = r < 0;
+    return r == -EBADMSG || r == -ENOENT ? unproved(err, cannot_read) : r;
 }
 
-/* before 0: the newest page. */
+/* before and after 0: the newest page. whole: nothing is beyond it. */
 static int read_page(struct lookup *lk, int place, uint64_t before,
-                     struct page **out, struct err *err)
+                     uint64_t after, struct page **out, struct err *err)
 {
     struct page *p = xcalloc(1, sizeof(*p));
     struct remote_request req = {
         .op = REMOTE_LIST,
         .channel = channel_of(lk, place),
         .before = before,
+        .after = after,
         .limit = PAGE,
     };
 
@@ -214,7 +223,7 @@ static int read_page(struct lookup *lk, int place, uint64_t before,
 }
 
 /* The newest snapshot on the page, if there is one. */
-static void look_for_snapshot(const struct lookup *lk, struct find_facts *facts)
+static void look_for_snapshot(struct lookup *lk, struct find_facts *facts)
 {
     const struct remote_reply *reply = &lk->thread->reply;
 
@@ -225,6 +234,7 @@ static void look_for_snapshot(const struct lookup *lk, struct find_facts *facts)
             snapshot_parse(m, &head, NULL) < 0)
             continue;
         if (!head.part) {
+            lk->settled = head.settled;
             facts->seen = FIND_SEEN_SNAPSHOT;
             facts->rows = head.rows;
             facts->bytes = head.bytes;
@@ -243,7 +253,7 @@ static void look_for_snapshot(const struct lookup *lk, struct find_facts *facts)
 
 int lookup_look(struct lookup *lk, struct find_facts *facts, struct err *err)
 {
-    int r = read_page(lk, IN_THREAD, 0, &lk->thread, err);
+    int r = read_page(lk, IN_THREAD, 0, 0, &lk->thread, err);
     if (r < 0)
         return r;
     facts->seen = lk->thread->whole ? FIND_SEEN_ALL : FIND_SEEN_LATE;
@@ -326,14 +336,14 @@ static int page_before(struct lookup *lk, const struct hint *h,
         if (n > 0 && p->reply.messages[n - 1].id >= upto &&
             (p->whole || p->first <= h->since)) {
             *out = p;
-            return 0;
+            return read_records(lk, p, err);
         }
     }
     if (lk->n_channels == RIVAL_PAGES)
         return unproved(err, "too many messages would have to be looked "
                              "through");
     struct page *p;
-    int r = read_page(lk, IN_CHANNEL, upto + 1, &p, err);
+    int r = read_page(lk, IN_CHANNEL, upto + 1, 0, &p, err);
     if (r < 0)
         return r;
     p->next = lk->channels;
@@ -346,32 +356,52 @@ static int page_before(struct lookup *lk, const struct hint *h,
     return r;
 }
 
-static int prove(struct lookup *lk, struct hint *h, struct err *err)
+static int changed_since(struct err *err)
 {
-    uint64_t shown = h->shown->id, back = (uint64_t)RIVALS_MS << 22;
-    struct page *p = NULL;
+    return unproved(err, "the row was changed, or written twice, since its "
+                         "message was brought up to date");
+}
+
+/* The message was there when the snapshot was taken, and up to date. */
+static int prove_settled(struct lookup *lk, const struct hint *h,
+                         struct err *err)
+{
+    int r = 0;
+
+    if (!lk->behind)
+        r = read_page(lk, IN_CHANNEL, 0, lk->settled, &lk->behind, err);
+    if (r == 0)
+        r = read_records(lk, lk->behind, err);
+    if (r < 0)
+        return r;
+    if (!lk->behind->whole)
+        return unproved(err, "too much was written since the snapshot");
+    return page_speaks_against(lk, h, lk->behind) ? changed_since(err) : 0;
+}
+
+static bool has_unique(const struct lookup *lk)
+{
     bool unique = false;
 
     for (size_t i = 0; !unique && i < schema_index_count(lk->schema); i++)
         schema_index_at(lk->schema, i, &unique);
+    return unique;
+}
+
+static int prove_alone(struct lookup *lk, struct hint *h, struct err *err)
+{
+    uint64_t shown = h->shown->id, back = (uint64_t)RIVALS_MS << 22;
+    struct page *p = NULL;
 
     /* Who wrote a later version, long after the row was made, knew what it was
      * built on. */
     bool old = shown > h->m->id && shown - h->m->id > back;
     uint64_t from = old ? shown : h->m->id;
     h->since = from > back ? from - back : 0;
-    if (!lk->thread->told) {
-        int r = read_records(lk, lk->thread, err);
-        if (r < 0)
-            return r;
-    }
     if (!lk->thread->whole && lk->thread->first > h->since)
         return unproved(err, "the newest page of the history does not reach "
                              "back to the row");
-    if (page_speaks_against(lk, h, lk->thread))
-        return unproved(err, "the row was changed, or written twice, since "
-                             "its message was brought up to date");
-    if (old && !unique)
+    if (old && !has_unique(lk))
         return 0;
     int r = page_before(lk, h, &p, err);
     if (r < 0)
@@ -379,6 +409,20 @@ static int prove(struct lookup *lk, struct hint *h, struct err *err)
     return page_speaks_against(lk, h, p)
                ? unproved(err, "another message tells of the same row")
                : 0;
+}
+
+static int prove(struct lookup *lk, struct hint *h, struct err *err)
+{
+    const struct page *thread = lk->thread;
+
+    int r = read_records(lk, lk->thread, err);
+    if (r < 0)
+        return r;
+    if (page_speaks_against(lk, h, thread))
+        return changed_since(err);
+    bool settled = h->m->id <= lk->settled &&
+                   (thread->whole || thread->first <= lk->settled);
+    return settled ? prove_settled(lk, h, err) : prove_alone(lk, h, err);
 }
 
 /* --- hits ------------------------------------------------------------------

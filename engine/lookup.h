@@ -6,16 +6,19 @@
  *
  *   - the message is one of ours in the table's channel, a row message whose
  *     record has its digest, and the row's text matches;
- *   - nothing newer is told of its key: the newest page of the thread, which
- *     was read before, reaches back to the version that is shown, and has no
- *     other record of this or a later version of the key;
- *   - nothing older has made it void: two writers who did not know of each
- *     other may have given a version to the same key, or the same value to a
- *     unique field, and the older one counts. So all messages of thread and
- *     channel are read that are as old as the version, or up to RIVALS_MS
- *     older, and none may tell of such a rival. Two who did not hear of each
- *     other for longer than that would have had to write while they were cut
- *     off from Discord.
+ *   - nothing that is told beside it speaks against it: no other record of
+ *     this or a later version of its key, none that has the same value in a
+ *     field that is unique. That is asked of all messages that could tell so:
+ *
+ *       behind a snapshot   whose `settled` is not below the row message: then
+ *           that showed the key's newest version (checkpoint.h), and what came
+ *           later is on the newest page of the thread, which was read before,
+ *           and in the channel behind that mark
+ *       without one         the thread from the version on, and what is up to
+ *           RIVALS_MS older in both places. Older than that could only be what
+ *           makes the version void: the same key, or unique value, written by
+ *           two who did not know of each other, and for that long they would
+ *           have had to write while they were cut off from Discord.
  *
  * What cannot be proved is not an error but a reason to open the table. */
 #pragma once
