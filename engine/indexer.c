@@ -9,9 +9,10 @@
  * process's end, left unwritten is made up for.
  *
  * A log that has become long is written again as a whole, which supersedes what
- * was there; then that is deleted. Only messages whose every entry is known to
- * be in the rows here are superseded: another process may have told of what has
- * not come here yet.
+ * was there; then that is deleted. Where the rows are too many for that, its
+ * small messages are merged into one for a while. Only messages whose every
+ * entry is known to be in the rows here are superseded: another process may
+ * have told of what has not come here yet.
  *
  * One thread at a time works on a track (busy): a job, or the caller of
  * indexer_rewrite(). */
@@ -41,7 +42,10 @@
 #define LOG_ROWS 20000
 #define LOG_ENTRIES 2000
 /* So many are not gathered any longer. */
-#define GATHER_KEYS 5000
+#define GATHER_KEYS 50000
+/* Of a log that is too large for that, messages with up to so many entries are
+ * merged into one. */
+#define MERGE_ENTRIES 5000
 /* The files of a log are fetched to see what it lacks when that spares
  * writing more than so many entries. */
 #define TAIL_KEYS 200
@@ -710,6 +714,23 @@ static enum known compare(const struct reading *rd, const struct row *r,
     return hit.version == r->version && hit.of < r->id ? CONTRADICTS : LACKS;
 }
 
+/* Those that are to be written anyway need not be looked at. */
+static size_t drop_dirty(struct work *w, struct row **rows, size_t n)
+{
+    size_t kept = 0;
+
+    pthread_mutex_lock(&w->ix->lock);
+    for (size_t i = 0; i < n; i++) {
+        struct name name = {row_key(rows[i]), rows[i]->key_len};
+        if (map_get(&w->x->dirty, hash_bytes(name.s, name.len), &name))
+            row_unref(rows[i]);
+        else
+            rows[kept++] = rows[i];
+    }
+    pthread_mutex_unlock(&w->ix->lock);
+    return kept;
+}
+
 /* What came behind the log's mark and is not in it becomes dirty. */
 static int take_tail(struct work *w, struct reading *rd, uint64_t complete,
                      struct err *err)
@@ -719,6 +740,7 @@ static int take_tail(struct work *w, struct reading *rd, uint64_t complete,
     size_t n = ledger_heads_behind(w->ix->ledger, rd->upto, &rows);
     int r = 0;
 
+    n = drop_dirty(w, rows, n);
     if (n > TAIL_KEYS && !rd->complete && rd->upto) {
         r = fetch_files(w, rd, err);
         if (r == 0)
@@ -761,6 +783,48 @@ static bool is_reflected(struct work *w, const struct index_message *im)
         row_unref(head);
     }
     return all;
+}
+
+/* The keys of small messages become dirty, so that the next message tells of
+ * them all; *merged: those messages, which can go then. */
+static int merge_small(struct work *w, struct reading *rd, uint64_t **merged,
+                       size_t *n_merged, struct err *err)
+{
+    *merged = xcalloc(rd->n, sizeof(**merged));
+    *n_merged = 0;
+    for (size_t i = 0; i < rd->n; i++) {
+        const struct index_message *im = &rd->list[i].im;
+        if (rd->list[i].id <= rd->over || im->count > MERGE_ENTRIES)
+            continue;
+        int r = fetch_file(w, rd, i, err);
+        if (r < 0)
+            return r;
+        if (!is_reflected(w, im))
+            continue;
+        pthread_mutex_lock(&w->ix->lock);
+        for (size_t k = 0; k < im->n; k++)
+            need_locked(w->ix, w->x, im->list[k].key, im->list[k].key_len,
+                        im->list[k].version, true);
+        pthread_mutex_unlock(&w->ix->lock);
+        (*merged)[(*n_merged)++] = rd->list[i].id;
+    }
+    return 0;
+}
+
+static void drop_merged_locked(struct track *x, const uint64_t *ids, size_t n)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < x->n_log; i++) {
+        bool gone = false;
+        for (size_t k = 0; k < n && !gone; k++)
+            gone = x->log[i].message == ids[k];
+        if (gone)
+            add_trash(x, x->log[i].message);
+        else
+            x->log[kept++] = x->log[i];
+    }
+    x->n_log = kept;
 }
 
 /* Up to which message may a whole that is written now supersede the log? */
@@ -1052,15 +1116,21 @@ static void delete_trash(struct work *w)
     }
 }
 
-/* Has the log become longer than it is worth? */
-static bool is_long_locked(const struct track *x, size_t rows)
-{
-    size_t entries = 0;
+enum form { INCREMENT, MERGED, WHOLE };
 
-    for (size_t i = 0; i < x->n_log; i++)
+/* What the next message should be, by how long the log has become. */
+static enum form form_locked(const struct track *x, size_t rows)
+{
+    size_t entries = 0, small = 0;
+
+    for (size_t i = 0; i < x->n_log; i++) {
         entries += x->log[i].entries;
-    return (x->n_log > LOG_MESSAGES && rows <= LOG_ROWS) ||
-           entries > 2 * rows + LOG_ENTRIES;
+        small += x->log[i].entries <= MERGE_ENTRIES;
+    }
+    if (x->rewrite || entries > 2 * rows + LOG_ENTRIES ||
+        (x->n_log > LOG_MESSAGES && rows <= LOG_ROWS))
+        return WHOLE;
+    return small > LOG_MESSAGES ? MERGED : INCREMENT;
 }
 
 /* Everything up to this number has been written. */
@@ -1091,12 +1161,13 @@ static void written_locked(struct indexer *ix, struct track *x, uint64_t number,
     x->tries = 0;
 }
 
-static int work_on(struct work *w, bool whole, bool fresh, struct err *err)
+static int work_on(struct work *w, enum form least, bool fresh, struct err *err)
 {
     struct indexer *ix = w->ix;
     struct track *x = w->x;
     struct reading rd = {0};
-    uint64_t over = 0;
+    size_t rows = ledger_count(ix->ledger), n_merged = 0;
+    uint64_t over = 0, *merged = NULL;
     int r = 0;
 
     /* In this order: all that is known up to the mark has been marked dirty
@@ -1107,35 +1178,44 @@ static int work_on(struct work *w, bool whole, bool fresh, struct err *err)
         complete = x->upto;
     x->read |= fresh;
     bool read = x->read;
-    whole |=
-        x->rewrite || (read && is_long_locked(x, ledger_count(ix->ledger)));
+    enum form form = form_locked(x, rows);
     pthread_mutex_unlock(&ix->lock);
 
-    if (!fresh && (!read || whole)) {
+    form = form > least ? form : least;
+    if (!fresh && (!read || form != INCREMENT)) {
         r = read_log(w, &rd, err);
         if (r == 0 && !read)
             r = take_tail(w, &rd, complete, err);
+        pthread_mutex_lock(&ix->lock);
+        form = form_locked(x, rows);
+        pthread_mutex_unlock(&ix->lock);
+        form = form > least ? form : least;
     }
-    pthread_mutex_lock(&ix->lock);
-    uint64_t number = ix->number;
-    whole |= x->rewrite || is_long_locked(x, ledger_count(ix->ledger));
-    x->rewrite = false;
-    pthread_mutex_unlock(&ix->lock);
-    if (r == 0 && whole && !fresh)
+    if (r == 0 && form == MERGED)
+        r = merge_small(w, &rd, &merged, &n_merged, err);
+    if (r == 0 && form == WHOLE && !fresh)
         r = may_supersede(w, &rd, complete, &over, err);
-    if (r == 0 && whole)
-        r = write_whole(w, number, complete, over, err);
-    else if (r == 0)
-        r = write_dirty(w, number, complete, err);
 
     pthread_mutex_lock(&ix->lock);
+    uint64_t number = ix->number;
+    x->rewrite = false;
+    pthread_mutex_unlock(&ix->lock);
     if (r == 0)
+        r = form == WHOLE ? write_whole(w, number, complete, over, err)
+                          : write_dirty(w, number, complete, err);
+
+    pthread_mutex_lock(&ix->lock);
+    if (r == 0) {
         written_locked(ix, x, number, complete);
-    else
-        x->rewrite |= whole;
+        drop_merged_locked(x, merged, n_merged);
+    } else {
+        x->rewrite |= form == WHOLE;
+    }
+    bool has_trash = r == 0 && x->n_trash > 0;
     pthread_mutex_unlock(&ix->lock);
     reading_release(&rd);
-    if (r == 0 && x->n_trash > 0)
+    free(merged);
+    if (has_trash)
         delete_trash(w);
     return r;
 }
@@ -1175,8 +1255,9 @@ static void work_run(void *arg)
     struct ledger *l = ix->ledger;
     struct err err = ERR_INIT;
 
-    int r = is_off(ix) || !ledger_is_open(l) ? -ECANCELED
-                                             : work_on(w, false, false, &err);
+    int r = is_off(ix) || !ledger_is_open(l)
+                ? -ECANCELED
+                : work_on(w, INCREMENT, false, &err);
     pthread_mutex_lock(&ix->lock);
     if (r == -ECANCELED && !is_off(ix))
         drop_all_locked(ix, w->x); /* the table is gone */
@@ -1186,8 +1267,8 @@ static void work_run(void *arg)
         log_warn("the index by '%s' cannot be brought up to date yet: %s",
                  w->x->field, err_text(&err, r));
     end_locked(ix, w->x);
-    arm_timer_locked(ix);
     pthread_mutex_unlock(&ix->lock);
+    run_due(ix);
     free(w);
     ledger_unref(l);
 }
@@ -1228,13 +1309,13 @@ int indexer_rewrite(struct indexer *ix, const char *field, bool fresh,
         return err_set(err, -ENOENT, "the index by '%s' has no channel", field);
 
     struct work w = {ix, x, REMOTE_INTERACTIVE, progress, arg};
-    int r = work_on(&w, true, fresh, &why);
+    int r = work_on(&w, WHOLE, fresh, &why);
     pthread_mutex_lock(&ix->lock);
     if (r < 0)
         failed_locked(ix, x, r);
     end_locked(ix, x);
-    arm_timer_locked(ix);
     pthread_mutex_unlock(&ix->lock);
+    run_due(ix);
     if (r < 0 && err)
         *err = why;
     return r < 0 ? err_wrap(err, r, "the index by '%s'", field) : 0;

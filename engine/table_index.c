@@ -24,6 +24,9 @@
 #include "engine/name.h"
 #include "engine/value.h"
 
+/* A field's name stands in the first line of each message. */
+#define FIELD_MAX 255
+
 /* An empty channel may be another process's, half way through. */
 #define ORPHAN_AGE_MS 10000
 
@@ -434,6 +437,11 @@ static int become(struct table *t, const struct schema *s,
     bool any_new = false, any_made = false;
 
     for (size_t i = 0; i < p->n; i++) {
+        if (p->steps[i].make && strlen(p->steps[i].field) > FIELD_MAX)
+            return err_set(err, -ENAMETOOLONG,
+                           "an index by a field whose name has %zu bytes: %d "
+                           "are the most",
+                           strlen(p->steps[i].field), FIELD_MAX);
         any_new |= p->steps[i].new_unique;
         any_made |= p->steps[i].make;
     }
