@@ -185,15 +185,6 @@ static int find_message(struct walk *w, uint64_t id, int first,
 /* --- what messages tell ----------------------------------------------------
  */
 
-/* Where the message of a copy's original stands: `was` tells of what a row
- * message showed once, `of` in a row message of what the thread has. */
-static uint64_t origin(const struct walk *w, const struct record *r, int place)
-{
-    if (!r->copy)
-        return channel_of(w, place);
-    return channel_of(w, r->verb == RECORD_WAS ? IN_CHANNEL : IN_THREAD);
-}
-
 static struct version *told_of(struct walk *w, uint32_t number, uint64_t id)
 {
     for (size_t i = 0; i < w->n_told; i++)
@@ -216,7 +207,7 @@ static struct version version_of_record(const struct walk *w,
         .at_ms = r->at_ms,
         .mtime_ms = r->mtime_ms,
         .message = r->id,
-        .channel = origin(w, r, place),
+        .channel = r->copy ? 0 : channel_of(w, place),
     };
     char *s = xmalloc(r->by_len + r->key_len + r->file_name_len + 3);
 
@@ -645,6 +636,22 @@ static int walk_init(struct walk *w, struct table *t, const char *key,
                    shown(key_len), key);
 }
 
+/* Where a message stands of which only a copy tells. Copies are made of what a
+ * row message shows: of the insert it was, in the channel, which has nothing or
+ * a deletion before it; else of what the thread has. */
+static void place_copies(const struct walk *w, struct history *h)
+{
+    for (size_t i = 0; i < h->n; i++) {
+        struct version *v = &h->list[i];
+        const struct version *older = i + 1 < h->n ? v + 1 : NULL;
+        if (v->channel || v->r < 0)
+            continue;
+        bool insert = v->number == 1 || (older && older->deleted &&
+                                         older->number == v->number - 1);
+        v->channel = channel_of(w, insert ? IN_CHANNEL : IN_THREAD);
+    }
+}
+
 static void reverse(struct history *h)
 {
     for (size_t i = 0; i < h->n / 2; i++) {
@@ -664,6 +671,7 @@ int table_history_wait(struct table *t, const char *key, size_t key_len,
     if (r < 0)
         return r;
     r = walk_down(&w, w.head->version, w.head->id, 1, &h, err);
+    place_copies(&w, &h);
     walk_release(&w);
     if (r < 0) {
         history_release(&h);
