@@ -250,6 +250,9 @@ struct write {
     uint32_t if_version; /* not 0: -ESTALE unless this is the current one */
     int64_t mtime_ms;    /* 0: now */
     const char *by;      /* NULL: engine_options.by */
+    bool more;           /* others are handed over right behind it: it waits for
+                            the first of them that does not say so, or for
+                            table_write_flush(), so that all leave together */
 };
 
 /* row: the new version, the callback's own reference, NULL after a delete. */
@@ -263,6 +266,9 @@ typedef void write_done(void *arg, int r, struct row *row,
  */
 int table_write(struct table *t, const struct write *w, write_done *done,
                 void *arg, uint64_t *ticket, struct err *err);
+
+/* Writes that wait for more need not any longer. */
+void table_write_flush(struct table *t);
 
 /* True: it had not left, nothing is done, done comes with -EINTR. */
 bool table_write_cancel(struct table *t, uint64_t ticket);

@@ -1,7 +1,7 @@
 /* Twice through the file. First everything is checked and nothing written; what
  * is kept of a row is its key, its unique values and two bits. Then the rows
- * are handed to group commit as fast as it takes them, so many bytes at a time
- * that one batch can leave full while the next gathers. */
+ * are handed to group commit a slice at a time, each so large that it just fits
+ * one batch, the next when the one before is in. */
 #include "engine/import.h"
 
 #include <errno.h>
@@ -18,8 +18,12 @@
 
 #define PROGRESS_MS 200
 
-/* What a row takes in memory beside its text while it waits, about. */
-#define ROW_OVERHEAD 256
+/* Of what one batch holds, in bytes and rows: what is estimated too low should
+ * still fit. */
+#define SLICE_BYTES(max) ((max) / 4 * 3)
+#define SLICE_ROWS 40000
+/* What a row takes there beside its text, about. */
+#define ROW_OVERHEAD 220
 
 void import_result_release(struct import_result *r)
 {
@@ -127,9 +131,9 @@ struct run {
 
     /* the writing */
     pthread_mutex_t lock; /* leaf: nothing else is taken under it */
-    pthread_cond_t room;  /* with lock */
+    pthread_cond_t none;  /* with lock: nothing waits */
     /* under lock, all below */
-    size_t waiting_bytes, waiting;
+    size_t waiting;
     size_t inserted, replaced;
     int failed; /* the first failure, and why */
     struct err why;
@@ -138,7 +142,6 @@ struct run {
 /* A row on its way. */
 struct sent {
     struct run *run;
-    size_t bytes;
     bool there;
 };
 
@@ -163,7 +166,7 @@ static void run_init(struct run *run, struct table *t, const char *data,
     pthread_mutex_init(&run->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&run->room, &attr);
+    pthread_cond_init(&run->none, &attr);
     pthread_condattr_destroy(&attr);
 
     size_t n = schema_index_count(run->schema);
@@ -197,7 +200,7 @@ static void run_release(struct run *run)
     end_check(run);
     free(run->bits);
     schema_unref(run->schema);
-    pthread_cond_destroy(&run->room);
+    pthread_cond_destroy(&run->none);
     pthread_mutex_destroy(&run->lock);
 }
 
@@ -407,7 +410,6 @@ static void written(void *arg, int r, struct row *row, const struct err *err)
     row_unref(row);
     pthread_mutex_lock(&run->lock);
     run->waiting--;
-    run->waiting_bytes -= sent->bytes;
     if (r < 0 && !run->failed) {
         run->failed = r;
         run->why = *err;
@@ -415,31 +417,36 @@ static void written(void *arg, int r, struct row *row, const struct err *err)
     run->replaced += r == 0 && sent->there;
     run->inserted += r == 0 && !sent->there;
     free(sent);
-    /* Last: when nothing waits any more the run is over. */
-    pthread_cond_signal(&run->room);
+    /* Last: then the run may be over. */
+    if (run->waiting == 0)
+        pthread_cond_signal(&run->none);
     pthread_mutex_unlock(&run->lock);
 }
 
-/* Until no more than so many bytes wait. Tells how far it has come meanwhile.
- */
-static void wait_for_room(struct run *run, size_t most)
+/* Until all that was sent is answered. Tells how far it has come meanwhile. */
+static int wait_for_slice(struct run *run, struct err *err)
 {
     size_t skipped = run->result->skipped, total = run->result->rows;
 
+    table_write_flush(run->table);
     pthread_mutex_lock(&run->lock);
-    while (run->waiting > 0 && run->waiting_bytes > most) {
+    while (run->waiting > 0) {
         int64_t until = clock_mono_ms() + PROGRESS_MS;
         struct timespec ts = {
             .tv_sec = (time_t)(until / 1000),
             .tv_nsec = (long)(until % 1000) * 1000000,
         };
-        pthread_cond_timedwait(&run->room, &run->lock, &ts);
+        pthread_cond_timedwait(&run->none, &run->lock, &ts);
         size_t done = run->inserted + run->replaced + skipped;
         pthread_mutex_unlock(&run->lock);
         tell_progress(run, done, total, true);
         pthread_mutex_lock(&run->lock);
     }
+    int r = run->failed;
+    if (r < 0)
+        *err = run->why;
     pthread_mutex_unlock(&run->lock);
+    return r;
 }
 
 static int send_row(struct run *run, const struct import_row *row, bool there,
@@ -452,24 +459,18 @@ static int send_row(struct run *run, const struct import_row *row, bool there,
         .text_len = row->len,
         .must_be_new = !run->o->upsert,
         .by = run->o->by,
+        .more = true,
     };
 
-    *sent = (struct sent){run, row->len + ROW_OVERHEAD, there};
+    *sent = (struct sent){run, there};
     pthread_mutex_lock(&run->lock);
     run->waiting++;
-    run->waiting_bytes += sent->bytes;
-    int r = run->failed;
     pthread_mutex_unlock(&run->lock);
-    if (r == 0) {
-        r = table_write(run->table, &w, written, sent, NULL, err);
-        if (r == 0)
-            return 0;
-    } else {
-        *err = run->why; /* is not written again */
-    }
+    int r = table_write(run->table, &w, written, sent, NULL, err);
+    if (r == 0)
+        return 0;
     pthread_mutex_lock(&run->lock);
     run->waiting--;
-    run->waiting_bytes -= sent->bytes;
     pthread_mutex_unlock(&run->lock);
     free(sent);
     return r;
@@ -479,8 +480,7 @@ static int write_rows(struct run *run, struct err *err)
 {
     struct import_reader *reader =
         import_reader_new(run->format, run->data, run->len, run->schema);
-    /* One batch on its way, another that is full behind it. */
-    size_t most = 2 * (size_t)run->max_file;
+    size_t most = SLICE_BYTES((size_t)run->max_file), bytes = 0, rows = 0;
     struct import_row row;
     struct place at;
     int r = 0;
@@ -491,18 +491,24 @@ static int write_rows(struct run *run, struct err *err)
             run->result->skipped++;
             continue;
         }
-        if (i % 64 == 0 && is_stopped(run)) {
-            r = err_set(err, -EINTR, "stopped");
-            break;
+        bytes += row.len + ROW_OVERHEAD;
+        if (rows == SLICE_ROWS || (rows > 0 && bytes > most)) {
+            r = wait_for_slice(run, err);
+            rows = 0;
+            bytes = row.len + ROW_OVERHEAD;
         }
-        wait_for_room(run, most);
-        r = send_row(run, &row, run->bits[i] & ROW_THERE, err);
+        if (r == 0 && rows == 0 && is_stopped(run))
+            r = err_set(err, -EINTR, "stopped");
+        if (r == 0)
+            r = send_row(run, &row, run->bits[i] & ROW_THERE, err);
+        rows++;
     }
-    wait_for_room(run, 0);
     import_reader_free(reader);
-    if (r == 0 && run->failed) {
-        r = run->failed;
-        *err = run->why;
+    struct err late = ERR_INIT;
+    int last = wait_for_slice(run, &late);
+    if (r == 0 && last < 0) {
+        r = last;
+        *err = late;
     }
     return r;
 }

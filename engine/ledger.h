@@ -118,6 +118,7 @@ int ledger_load_text_wait(struct ledger *l, struct row *r, struct text **out,
  */
 int ledger_write(struct ledger *l, const struct write *w, write_done *done,
                  void *arg, uint64_t *ticket, struct err *err);
+void ledger_flush(struct ledger *l);
 bool ledger_cancel(struct ledger *l, uint64_t ticket);
 int ledger_write_wait(struct ledger *l, const struct write *w, struct row **out,
                       struct err *err);

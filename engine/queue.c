@@ -209,9 +209,14 @@ int ledger_write(struct ledger *l, const struct write *w, write_done *done,
     ledger_unlock(l);
     if (r < 0)
         free(p);
-    else
+    else if (!w->more)
         commit_go(l);
     return r;
+}
+
+void ledger_flush(struct ledger *l)
+{
+    commit_go(l);
 }
 
 bool ledger_cancel(struct ledger *l, uint64_t ticket)

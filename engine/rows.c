@@ -92,6 +92,11 @@ int table_write(struct table *t, const struct write *w, write_done *done,
     return r;
 }
 
+void table_write_flush(struct table *t)
+{
+    ledger_flush(t->ledger);
+}
+
 bool table_write_cancel(struct table *t, uint64_t ticket)
 {
     return ledger_cancel(t->ledger, ticket);

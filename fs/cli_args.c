@@ -64,6 +64,21 @@ static bool is_option(const char *word, size_t name_len, const char *name)
     return strlen(name) == name_len && strncmp(word + 2, name, name_len) == 0;
 }
 
+/* Is it an option that a command has for itself, though others share one of
+ * this name? */
+static bool is_own(const struct command_call *call, const char *word)
+{
+    size_t n;
+    const char *value;
+
+    if (!split_option(word, &n, &value))
+        return false;
+    for (size_t i = 0; i < call->command->n_options; i++)
+        if (is_option(word, n, call->command->options[i].name))
+            return true;
+    return false;
+}
+
 /* The value behind '=' or the next word. */
 static int take_value(const char *name, const char **value, int argc,
                       char **argv, int *i, struct err *err)
@@ -248,6 +263,19 @@ static int place_words(struct command_call *call, struct cli_sources *sources,
     return 0;
 }
 
+/* --format before the name of a command that has one of its own. */
+static int hand_on_format(struct command_call *call, struct cli_common *common,
+                          struct err *err)
+{
+    size_t i = command_option_index(call->command, "format");
+
+    if (!common->has_format || i == SIZE_MAX)
+        return 0;
+    const char *name = format_names[common->format];
+    common->has_format = false;
+    return command_set(call, i, name, strlen(name), err);
+}
+
 int cli_args_parse(struct command_call *call, struct cli_common *common,
                    int argc, char **argv, struct cli_sources *sources,
                    struct err *err)
@@ -267,10 +295,14 @@ int cli_args_parse(struct command_call *call, struct cli_common *common,
             words[n++] = argv[i];
             continue;
         }
-        r = cli_args_common(common, argc, argv, &i, err);
+        r = is_own(call, argv[i])
+                ? 0
+                : cli_args_common(common, argc, argv, &i, err);
         if (r == 0)
             r = parse_option(call, sources, argc, argv, &i, err);
     }
+    if (r >= 0)
+        r = hand_on_format(call, common, err);
     /* Who asks for help has not finished typing. */
     if (r >= 0 && !common->help)
         r = place_words(call, sources, words, n, err);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +27,37 @@
 struct stdout_sink {
     struct command_sink sink;
     struct format_writer *writer;
+    size_t n;      /* objects that were put */
     bool progress; /* a line of progress stands on the terminal */
+    bool is_file;  /* the result goes out as it comes */
 };
+
+/* Ctrl-C, for a command that ends cleanly by itself. The second one ends the
+ * process: the handler is gone by then. */
+static volatile sig_atomic_t interrupted;
+
+static void note_interrupt(int signal)
+{
+    static const char text[] =
+        "\r\033[Kdbcord: stopping; once more ends it at once\n";
+
+    (void)signal;
+    interrupted = 1;
+    if (isatty(STDERR_FILENO) &&
+        write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
+        return;
+}
+
+static void catch_interrupt(void)
+{
+    struct sigaction sa = {.sa_handler = note_interrupt,
+                           .sa_flags = (int)SA_RESETHAND},
+                     old;
+
+    /* Where it is ignored (a job in the background) it stays so. */
+    if (sigaction(SIGINT, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+        sigaction(SIGINT, &sa, NULL);
+}
 
 static int to_stdout(void *arg, const char *data, size_t len, struct err *err)
 {
@@ -50,14 +80,49 @@ static int sink_put(struct command_sink *sink, const char *json, size_t len,
     struct stdout_sink *s = (struct stdout_sink *)sink;
 
     end_progress(s);
+    s->n++;
     return format_row(s->writer, json, len, err);
+}
+
+static bool sink_stopped(struct command_sink *sink)
+{
+    (void)sink;
+    return interrupted != 0;
+}
+
+static void sink_say(struct command_sink *sink, const char *text)
+{
+    end_progress((struct stdout_sink *)sink);
+    fprintf(stderr, "dbcord: %s\n", text);
+}
+
+/* Redirected it has the name the shell gave it. */
+static int sink_file(struct command_sink *sink, const char *name,
+                     const char *type, struct err *err)
+{
+    (void)name;
+    (void)type;
+    (void)err;
+    ((struct stdout_sink *)sink)->is_file = true;
+    return 0;
+}
+
+static int sink_data(struct command_sink *sink, const char *data, size_t len,
+                     struct err *err)
+{
+    struct stdout_sink *s = (struct stdout_sink *)sink;
+
+    /* One terminal has room for one of them. */
+    if (s->progress && isatty(STDOUT_FILENO))
+        end_progress(s);
+    return to_stdout(NULL, data, len, err);
 }
 
 static void sink_note(struct command_sink *sink, const char *text)
 {
     struct stdout_sink *s = (struct stdout_sink *)sink;
 
-    if (!isatty(STDERR_FILENO))
+    if (!isatty(STDERR_FILENO) || (s->is_file && isatty(STDOUT_FILENO)))
         return;
     end_progress(s);
     fputs(text, stderr);
@@ -74,26 +139,46 @@ static int run_to_stdout(struct command_call *call, struct cli_common *common,
                          : many             ? FORMAT_NDJSON
                                             : FORMAT_JSON;
     struct stdout_sink s = {
-        .sink = {.put = sink_put, .note = sink_note},
+        .sink =
+            {
+                .put = sink_put,
+                .note = sink_note,
+                .say = sink_say,
+                .file = sink_file,
+                .data = sink_data,
+                .stopped = sink_stopped,
+            },
         .writer = format_writer_new(format, many, to_stdout, NULL),
     };
 
     call->sink = &s.sink;
+    if (call->command->stoppable)
+        catch_interrupt();
     int r = command_run(call, err);
     end_progress(&s);
+    /* What was put before an error is shown all the same, and whole. */
+    int end = s.is_file || (r < 0 && s.n == 0)
+                  ? 0
+                  : format_end(s.writer, r < 0 ? NULL : err);
     if (r >= 0)
-        r = format_end(s.writer, err);
+        r = end;
     if (r >= 0 && fflush(stdout) != 0)
         r = to_stdout(NULL, "", 1, err);
     format_writer_free(s.writer);
     return r;
 }
 
-/* A reader that has seen enough (`| head`) is no news. */
+/* A reader that has seen enough (`| head`) is no news. Who was interrupted
+ * ends as the shell expects it, by the signal: a loop around it ends too. */
 static enum cli_exit finish(int r, const struct err *err)
 {
     if (r == -EPIPE)
         return CLI_FAILED;
+    if (r == -EINTR && interrupted) {
+        cli_fail(r, err);
+        signal(SIGINT, SIG_DFL);
+        raise(SIGINT);
+    }
     return r < 0 ? cli_fail(r, err) : CLI_OK;
 }
 
@@ -139,6 +224,14 @@ static int read_source(const char *path, struct buf *out, struct err *err)
     return r;
 }
 
+/* What a file is called, without its directories; NULL for standard input. */
+static const char *file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return strcmp(path, "-") == 0 ? NULL : slash ? slash + 1 : path;
+}
+
 static int read_sources(struct command_call *call,
                         const struct cli_sources *sources, struct err *err)
 {
@@ -149,8 +242,7 @@ static int read_sources(struct command_call *call,
         int r = read_source(s->path, &text, err);
         if (r < 0)
             return r;
-        r = command_set(call, s->option, text.data ? text.data : "", text.len,
-                        err);
+        r = command_set_file(call, s->option, file_name(s->path), &text, err);
         if (r < 0)
             return r;
     }

@@ -31,11 +31,7 @@ static int run(struct command_call *c, struct err *err)
     AUTO_TABLE struct table *t = NULL;
     AUTO_BUF struct buf name = BUF_INIT;
     const char *format = call_string(c, "format", "ndjson");
-    struct export_options o = {
-        .snapshot = call_string(c, "snapshot", NULL),
-        .progress = progress,
-        .arg = c,
-    };
+    struct export_options o = {.progress = progress, .arg = c};
 
     format_parse(format, &o.format);
     int r = call_table(c, true, &t, err);
