@@ -355,6 +355,9 @@ static void finish(struct group *g, const struct remote_message *m)
     struct row **rows = xcalloc(rs.n, sizeof(struct row *));
     ledger_lock(l);
     ledger_note_own_locked(&l->posted, m->id);
+    for (ssize_t i; (i = ledger_needs_text_locked(l, &rs)) >= 0;)
+        ledger_take_text_locked(l, &rs, (size_t)i, g->plan.builder.list[i].text,
+                                g->plan.builder.list[i].text_len);
     ledger_apply_locked(l, g->place, m, &rs, true, results, rows, &changes);
     ledger_tell_locked(l, &changes);
     ledger_unlock(l);

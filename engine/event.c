@@ -43,6 +43,8 @@ void event_message_locked(struct ledger *l, const struct remote_message *m,
         ledger_note_damage_locked(l, m->id, err_text(&err, r));
     else if (r == 0 && rs.batch_file)
         *batch = created;
+    else if (r == 0 && ledger_needs_text_locked(l, &rs) >= 0)
+        *batch = true;
     else if (r == 0)
         ledger_apply_locked(l, place, m, &rs, false, NULL, NULL, out);
     records_release(&rs);

@@ -1,79 +1,21 @@
-/* Most keys have one version, known by one record: for those there is a row in
- * `rows` and nothing else. A key about which there is more to know has a track
- * besides:
- *
- *     chain    the ids of its versions, oldest first; a version's number is
- *              its place, its base the id before it. The last is the head.
- *     pending  records whose base has not come, kept as rows
- *     dead     records known to be void: they stay void, whatever comes, since
- *              what beat them can only be beaten by something lower still
- *     claims   its row messages, and what each shows
- *
- * A chain that begins at version 1 is whole; one that begins later begins at a
- * snapshot's row, which nothing can displace. A track that says no more than
- * its row does is dropped again.
- *
- *     rows    key  -> head row (tombstones too)      one reference each
- *     tracks  key  -> track
- *     homes   home -> head row that lives there      borrowed from rows
- *     list    rows that are there, by seq            borrowed from rows
- */
+/* What is known of each key, and how it is asked for. */
 #include "engine/fold.h"
 
 #include <assert.h>
 #include <string.h>
 
 #include "engine/base/alloc.h"
-#include "engine/base/map.h"
-
-struct claim {
-    uint64_t home, shows;
-};
-
-struct pending {
-    uint64_t base;
-    struct row *row; /* seq and home still to be filled in */
-};
-
-struct dead {
-    uint64_t id;
-    uint32_t version;
-};
-
-struct track {
-    uint32_t first; /* version of chain[0] */
-    uint32_t n_chain, n_pending, n_dead, n_claims;
-    uint64_t *chain;         /* capacities follow from the numbers: grown() */
-    struct pending *pending; /* by version */
-    struct dead *dead;       /* by version, then id */
-    struct claim *claims;    /* by home */
-    uint16_t key_len;
-    char key[];
-};
+#include "engine/fold_impl.h"
+#include "engine/value.h"
 
 struct name {
     size_t len;
     char text[];
 };
 
-/* A place in the listing: the row, or the seq of one that is gone. The first
- * is even, the second made odd. */
-typedef uintptr_t place;
-
-struct fold {
-    struct map rows, tracks, homes;
-    struct map names; /* who wrote: each once */
-    place *list;
-    size_t n_list, cap_list, holes;
-    uint64_t last_seq;
-    size_t count;
-    uint64_t bytes;
-    size_t unsettled; /* pending and dead of all tracks */
-};
-
-struct key {
-    const char *text;
-    size_t len;
+struct names {
+    size_t refs; /* folds of one ledger: its lock guards it */
+    struct map map;
 };
 
 static uint64_t row_hash(const void *item)
@@ -137,19 +79,48 @@ struct fold *fold_new(void)
     f->rows = MAP_INIT(&row_map);
     f->tracks = MAP_INIT(&track_map);
     f->homes = MAP_INIT(&home_map);
-    f->names = MAP_INIT(&name_map);
+    f->names = xcalloc(1, sizeof(*f->names));
+    f->names->refs = 1;
+    f->names->map = MAP_INIT(&name_map);
+    f->keep = FOLD_KEEP;
+    f->keep_bytes = FOLD_KEEP_BYTES;
     return f;
 }
 
-static void track_free(struct track *t)
+void fold_keep(struct fold *f, size_t records, uint64_t bytes)
 {
-    for (uint32_t i = 0; i < t->n_pending; i++)
-        row_unref(t->pending[i].row);
-    free(t->pending);
+    f->keep = records;
+    f->keep_bytes = bytes;
+}
+
+static void names_unref(struct names *names)
+{
+    void *item;
+
+    if (--names->refs > 0)
+        return;
+    for (size_t at = 0; (item = map_next(&names->map, &at));)
+        free(item);
+    map_release(&names->map);
+    free(names);
+}
+
+void track_free(struct track *t)
+{
     free(t->chain);
-    free(t->dead);
+    free(t->others);
     free(t->claims);
     free(t);
+}
+
+static void free_rules(struct rule *rules, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        free(rules[i].field);
+        free(rules[i].unique);
+        index_free(rules[i].index);
+    }
+    free(rules);
 }
 
 void fold_free(struct fold *f)
@@ -158,33 +129,36 @@ void fold_free(struct fold *f)
         return;
 
     void *item;
+    journal_free(f);
+    free_rules(f->rules, f->n_rules);
     for (size_t at = 0; (item = map_next(&f->rows, &at));)
         row_unref(item);
     for (size_t at = 0; (item = map_next(&f->tracks, &at));)
         track_free(item);
-    for (size_t at = 0; (item = map_next(&f->names, &at));)
-        free(item);
     map_release(&f->rows);
     map_release(&f->tracks);
     map_release(&f->homes);
-    map_release(&f->names);
+    names_unref(f->names);
     free(f->list);
     free(f);
 }
 
-void fold_change_release(struct fold_change *c)
+void fold_changes_release(struct fold_changes *c)
 {
-    row_unref(c->old);
-    row_unref(c->now);
-    row_unref(c->voided);
-    *c = (struct fold_change){0};
+    for (size_t i = 0; i < c->n; i++) {
+        row_unref(c->list[i].old);
+        row_unref(c->list[i].now);
+        row_unref(c->list[i].voided);
+    }
+    free(c->list);
+    *c = (struct fold_changes){0};
 }
 
 /* Who wrote, kept once for all rows. */
 static const char *intern(struct fold *f, const char *text, size_t len)
 {
     struct key key = {text, len};
-    struct name *n = map_get(&f->names, hash_bytes(text, len), &key);
+    struct name *n = map_get(&f->names->map, hash_bytes(text, len), &key);
 
     if (n)
         return n->text;
@@ -193,7 +167,7 @@ static const char *intern(struct fold *f, const char *text, size_t len)
     if (len > 0)
         memcpy(n->text, text, len);
     n->text[len] = '\0';
-    map_put(&f->names, &key, n);
+    map_put(&f->names->map, &key, n);
     return n->text;
 }
 
@@ -232,8 +206,11 @@ static size_t list_find(const struct fold *f, uint64_t seq)
 {
     size_t low = 0, high = f->n_list;
 
+    /* By far the most go to the end. */
+    if (high == 0 || place_seq(f->list[high - 1]) < seq)
+        return high;
     while (low < high) {
-        size_t mid = (low + high) / 2;
+        size_t mid = low + (high - low) / 2;
         if (place_seq(f->list[mid]) < seq)
             low = mid + 1;
         else
@@ -242,21 +219,23 @@ static size_t list_find(const struct fold *f, uint64_t seq)
     return low;
 }
 
-static void list_append(struct fold *f, struct row *r)
+/* Into its place: the end, mostly; where it stood, or what it replaces. */
+static void list_put(struct fold *f, struct row *r)
 {
+    size_t i = list_find(f, r->seq);
+
+    if (i < f->n_list && place_seq(f->list[i]) == r->seq) {
+        f->holes -= f->list[i] & 1;
+        f->list[i] = (place)r;
+        return;
+    }
     if (f->n_list == f->cap_list) {
         f->cap_list = f->cap_list ? f->cap_list + f->cap_list / 2 : 16;
         f->list = xrealloc(f->list, f->cap_list * sizeof(*f->list));
     }
-    f->list[f->n_list++] = (place)r;
-}
-
-static void list_replace(struct fold *f, struct row *r)
-{
-    size_t i = list_find(f, r->seq);
-
-    assert(i < f->n_list && place_seq(f->list[i]) == r->seq);
+    memmove(&f->list[i + 1], &f->list[i], (f->n_list - i) * sizeof(*f->list));
     f->list[i] = (place)r;
+    f->n_list++;
 }
 
 static void list_remove(struct fold *f, uint64_t seq)
@@ -286,84 +265,126 @@ size_t fold_list(struct fold *f, uint64_t after, struct row **out, size_t n)
 
 /* --- heads ---------------------------------------------------------------- */
 
-static struct row *head_of(const struct fold *f, const char *key, size_t len)
+static struct row *head_of(const struct fold *f, struct key key)
 {
-    struct key k = {key, len};
-    return map_get(&f->rows, hash_bytes(key, len), &k);
+    return map_get(&f->rows, hash_bytes(key.text, key.len), &key);
 }
 
-static bool is_there(const struct row *r)
+bool row_lacks(const struct fold *f, const struct row *r)
 {
-    return r && !r->deleted;
+    if (!row_is_there(r) || r->has_text)
+        return false;
+    for (size_t i = 0; i < f->n_rules; i++)
+        if (!r->has_values || !values_tell(row_values(r), strlen(row_values(r)),
+                                           f->rules[i].field))
+            return true;
+    return false;
 }
 
-/* now takes the place of old (NULL: the key is new); the fold's reference to
- * old goes to the caller, that to now to the fold. home and seq are now's. */
-static void put_head(struct fold *f, struct row *old, struct row *now)
+static void list_heads(struct fold *f, struct row *old, struct row *now)
 {
-    struct key key = {row_key(now), now->key_len};
+    bool was = row_is_there(old), is = row_is_there(now);
 
-    map_put(&f->rows, &key, now);
-    if (old && old->home && old->home != now->home)
-        map_remove(&f->homes, hash_u64(old->home), &old->home);
-    if (now->home)
-        map_put(&f->homes, &now->home, now);
-
-    if (is_there(old)) {
-        f->count--;
+    f->count = f->count - was + is;
+    if (was) {
         f->bytes -= old->text_len;
+        f->lacking -= row_lacks(f, old);
     }
-    if (is_there(now)) {
-        f->count++;
+    if (is) {
         f->bytes += now->text_len;
+        f->lacking += row_lacks(f, now);
     }
-    if (is_there(old) && is_there(now))
-        list_replace(f, now);
-    else if (is_there(old))
+    if (was && (!is || old->seq != now->seq))
         list_remove(f, old->seq);
-    else if (is_there(now))
-        list_append(f, now);
+    if (is)
+        list_put(f, now);
+
+    for (size_t i = 0; i < f->n_rules; i++) {
+        struct index *ix = f->rules[i].index;
+        if (was && is && old->seq == now->seq) {
+            index_replace(ix, old, now);
+            continue;
+        }
+        if (was)
+            index_remove(ix, old);
+        if (is)
+            index_put(ix, now);
+    }
 }
 
-/* Makes now the head: a row that nobody else holds yet. What was the head is
- * the caller's afterwards. */
-static struct row *install(struct fold *f, struct row *now)
+void fold_put_head(struct fold *f, struct row *old, struct row *now)
 {
-    struct row *old = head_of(f, row_key(now), now->key_len);
+    struct key key = key_of(now ? now : old);
 
-    now->home = old ? old->home : 0;
-    now->seq = is_there(old) && is_there(now) ? old->seq : ++f->last_seq;
-    put_head(f, old, now);
+    if (now)
+        map_put(&f->rows, &key, now);
+    else
+        map_remove(&f->rows, hash_bytes(key.text, key.len), &key);
+    if (old && old->home && (!now || old->home != now->home) &&
+        fold_at_home(f, old->home) == old)
+        map_remove(&f->homes, hash_u64(old->home), &old->home);
+    if (now && now->home)
+        map_put(&f->homes, &now->home, now);
+    list_heads(f, old, now);
+}
+
+struct row *fold_install(struct fold *f, struct row *now)
+{
+    struct key key = key_of(now);
+    struct row *old = head_of(f, key);
+
+    if (now->seq == 0) {
+        const struct row *before = f->before ? head_of(f->before, key) : NULL;
+        now->seq = row_is_there(old) && row_is_there(now) ? old->seq
+                   : row_is_there(before)                 ? before->seq
+                                                          : ++f->last_seq;
+    }
+    fold_put_head(f, old, now);
     return old;
+}
+
+void fold_exchange(struct fold *f, struct row *r, struct row *now)
+{
+    struct entry *e = journal_find(f, r);
+
+    fold_put_head(f, r, now);
+    if (e) {
+        row_unref(e->row);
+        e->row = row_ref(now);
+    }
+    row_unref(r);
 }
 
 /* The head lives somewhere else from now on. Others may hold the row: then it
  * is a new one. */
-static struct row *set_home(struct fold *f, struct row *r, uint64_t home)
+static void set_home(struct fold *f, struct row *r, uint64_t home)
 {
     if (r->home == home)
-        return r;
-    if (atomic_load_explicit(&r->refs, memory_order_acquire) == 1) {
-        if (r->home)
+        return;
+    unsigned own = 1 + (journal_find(f, r) != NULL);
+    if (atomic_load_explicit(&r->refs, memory_order_acquire) == own) {
+        if (r->home && fold_at_home(f, r->home) == r)
             map_remove(&f->homes, hash_u64(r->home), &r->home);
         r->home = home;
         if (home)
             map_put(&f->homes, &home, r);
-        return r;
+        return;
     }
 
     struct row *moved = row_copy(r);
     moved->home = home;
-    put_head(f, r, moved);
-    row_unref(r);
-    return moved;
+    fold_exchange(f, r, moved);
 }
 
-static struct row *row_of(struct fold *f, const struct record *rec)
+struct row *fold_row_of(struct fold *f, const struct record *rec)
 {
     bool deleted = rec->verb == RECORD_DELETE;
-    struct row *r = row_new(rec->key, rec->key_len, deleted ? NULL : rec->text,
-                            deleted ? 0 : rec->text_len);
+    struct row *r =
+        !deleted && !rec->text && rec->values
+            ? row_new_values(rec->key, rec->key_len, rec->text_len, rec->values,
+                             rec->values_len)
+            : row_new(rec->key, rec->key_len, deleted ? NULL : rec->text,
+                      deleted ? 0 : rec->text_len);
 
     r->version = rec->version;
     r->id = rec->id;
@@ -379,67 +400,59 @@ static struct row *row_of(struct fold *f, const struct record *rec)
 
 /* --- tracks --------------------------------------------------------------- */
 
-static struct track *track_find(const struct fold *f, const char *key,
-                                size_t len)
+struct track *fold_track(const struct fold *f, struct key key)
 {
-    struct key k = {key, len};
-    return map_get(&f->tracks, hash_bytes(key, len), &k);
+    if (f->tracks.count == 0)
+        return NULL;
+    return map_get(&f->tracks, hash_bytes(key.text, key.len), &key);
 }
 
-static void add_claim(struct track *t, uint64_t home, uint64_t shows);
-
-/* The key's track; where it has none yet, one that says what its row says. */
-static struct track *track_need(struct fold *f, const char *key, size_t len)
+struct track *fold_need_track(struct fold *f, struct key key)
 {
-    struct track *t = track_find(f, key, len);
+    struct track *t = fold_track(f, key);
     if (t)
         return t;
 
-    t = xcalloc(1, sizeof(*t) + len);
-    memcpy(t->key, key, len);
-    t->key_len = (uint16_t)len;
-    struct key k = {t->key, len};
+    t = xcalloc(1, sizeof(*t) + key.len);
+    memcpy(t->key, key.text, key.len);
+    t->key_len = (uint16_t)key.len;
+    struct key k = {t->key, key.len};
     map_put(&f->tracks, &k, t);
 
-    const struct row *head = head_of(f, key, len);
+    const struct row *head = head_of(f, key);
     if (head) {
-        t->chain = grown(NULL, 0, sizeof(*t->chain));
-        t->chain[0] = head->id;
-        t->n_chain = 1;
-        t->first = head->version;
+        track_append(t, head->version, head->id);
         if (head->home)
-            add_claim(t, head->home, head->id);
+            track_claim(t, head->home, head->id);
     }
     return t;
 }
 
-/* Drops a track that says no more than its row. */
-static void track_trim(struct fold *f, struct track *t)
+bool track_says_more(const struct track *t)
 {
-    if (t->n_chain > 1 || t->n_pending || t->n_dead || t->n_claims > 1)
-        return;
-    if (t->n_chain == 0 && t->n_claims)
-        return;
-    if (t->n_claims && t->claims[0].shows != t->chain[0])
-        return;
+    if (t->n_chain > 1 || t->n_others || t->n_claims > 1)
+        return true;
+    if (t->n_claims == 0)
+        return false;
+    return t->n_chain == 0 || t->claims[0].shows != t->chain[0];
+}
+
+void fold_trim_track(struct fold *f, struct track *t)
+{
     struct key k = {t->key, t->key_len};
+
+    if (track_says_more(t))
+        return;
     map_remove(&f->tracks, hash_bytes(t->key, t->key_len), &k);
     track_free(t);
 }
 
-static uint32_t next_version(const struct track *t)
-{
-    return t->n_chain ? t->first + t->n_chain : 1;
-}
-
-/* Is there nothing before the chain that we do not know? */
-static bool is_whole(const struct track *t)
+bool track_is_whole(const struct track *t)
 {
     return t->n_chain == 0 || t->first == 1;
 }
 
-/* The id of this version, 0: not in the chain. */
-static uint64_t chain_at(const struct track *t, uint32_t version)
+uint64_t track_at(const struct track *t, uint32_t version)
 {
     if (t->n_chain == 0 || version < t->first ||
         version - t->first >= t->n_chain)
@@ -447,7 +460,7 @@ static uint64_t chain_at(const struct track *t, uint32_t version)
     return t->chain[version - t->first];
 }
 
-static void chain_append(struct track *t, uint32_t version, uint64_t id)
+void track_append(struct track *t, uint32_t version, uint64_t id)
 {
     if (t->n_chain == 0)
         t->first = version;
@@ -455,15 +468,16 @@ static void chain_append(struct track *t, uint32_t version, uint64_t id)
     t->chain[t->n_chain++] = id;
 }
 
-/* The first dead record that is not before this one. */
-static uint32_t dead_place(const struct track *t, uint32_t version, uint64_t id)
+/* The first that is not before this one. */
+static uint32_t other_place(const struct track *t, uint32_t version,
+                            uint64_t id)
 {
-    uint32_t low = 0, high = t->n_dead;
+    uint32_t low = 0, high = t->n_others;
 
     while (low < high) {
         uint32_t mid = low + (high - low) / 2;
-        const struct dead *d = &t->dead[mid];
-        if (d->version < version || (d->version == version && d->id < id))
+        const struct other *o = &t->others[mid];
+        if (o->version < version || (o->version == version && o->id < id))
             low = mid + 1;
         else
             high = mid;
@@ -471,110 +485,34 @@ static uint32_t dead_place(const struct track *t, uint32_t version, uint64_t id)
     return low;
 }
 
-static bool is_dead(const struct track *t, uint32_t version, uint64_t id)
+const struct other *track_other(const struct track *t, uint32_t version,
+                                uint64_t id)
 {
-    uint32_t i = dead_place(t, version, id);
-    return i < t->n_dead && t->dead[i].version == version &&
-           t->dead[i].id == id;
+    uint32_t i = other_place(t, version, id);
+    const struct other *o = &t->others[i];
+
+    return i < t->n_others && o->version == version && o->id == id ? o : NULL;
 }
 
-static void add_dead(struct fold *f, struct track *t, uint32_t version,
-                     uint64_t id)
+void fold_add_other(struct fold *f, struct track *t, const struct row *r,
+                    bool waits)
 {
-    if (is_dead(t, version, id))
-        return;
-    uint32_t i = dead_place(t, version, id);
-    t->dead = opened(t->dead, t->n_dead, i, sizeof(*t->dead));
-    t->dead[i] = (struct dead){id, version};
-    t->n_dead++;
+    uint32_t i = other_place(t, r->version, r->id);
+
+    t->others = opened(t->others, t->n_others, i, sizeof(*t->others));
+    t->others[i] = (struct other){r->id, r->base, r->version, waits};
+    t->n_others++;
     f->unsettled++;
 }
 
-/* The first pending record of at least this version. */
-static uint32_t pending_place(const struct track *t, uint32_t version)
+void fold_drop_other(struct fold *f, struct track *t, const struct row *r)
 {
-    uint32_t low = 0, high = t->n_pending;
+    uint32_t i = other_place(t, r->version, r->id);
 
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (t->pending[mid].row->version < version)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
-}
-
-static struct row *pending_take(struct fold *f, struct track *t, uint32_t i)
-{
-    struct row *r = t->pending[i].row;
-
-    closed(t->pending, t->n_pending, i, sizeof(*t->pending));
-    t->n_pending--;
+    assert(i < t->n_others && t->others[i].id == r->id);
+    closed(t->others, t->n_others, i, sizeof(*t->others));
+    t->n_others--;
     f->unsettled--;
-    return r;
-}
-
-/* What hangs on something void is void. Versions rise from base to child, so
- * that one walk finds all generations. */
-static void bury_children(struct fold *f, struct track *t)
-{
-    for (uint32_t i = 0; i < t->n_pending;) {
-        const struct pending *p = &t->pending[i];
-        uint32_t version = p->row->version;
-        if (!is_dead(t, version - 1, p->base)) {
-            i++;
-            continue;
-        }
-        struct row *r = pending_take(f, t, i);
-        add_dead(f, t, version, r->id);
-        row_unref(r);
-    }
-}
-
-/* Keeps a record for later. Of two that wait for the same base only the lower
- * can ever count. */
-static enum fold_result keep_pending(struct fold *f, struct track *t,
-                                     const struct record *rec)
-{
-    uint32_t i = pending_place(t, rec->version);
-
-    for (; i < t->n_pending && t->pending[i].row->version == rec->version;
-         i++) {
-        struct pending *p = &t->pending[i];
-        if (p->base != rec->base)
-            continue;
-        if (p->row->id == rec->id)
-            return FOLD_KNOWN;
-        if (p->row->id < rec->id) {
-            add_dead(f, t, rec->version, rec->id);
-            bury_children(f, t);
-            return FOLD_VOID;
-        }
-        add_dead(f, t, rec->version, p->row->id);
-        row_unref(p->row);
-        p->row = row_of(f, rec);
-        bury_children(f, t);
-        return FOLD_PENDING;
-    }
-    t->pending = opened(t->pending, t->n_pending, i, sizeof(*t->pending));
-    t->pending[i] = (struct pending){rec->base, row_of(f, rec)};
-    t->n_pending++;
-    f->unsettled++;
-    return FOLD_PENDING;
-}
-
-/* The pending record that follows the head, or NULL. */
-static struct row *take_follower(struct fold *f, struct track *t)
-{
-    uint32_t version = next_version(t);
-    uint64_t head = t->chain[t->n_chain - 1];
-
-    for (uint32_t i = pending_place(t, version);
-         i < t->n_pending && t->pending[i].row->version == version; i++)
-        if (t->pending[i].base == head)
-            return pending_take(f, t, i);
-    return NULL;
 }
 
 /* --- homes ---------------------------------------------------------------- */
@@ -588,7 +526,7 @@ static uint32_t claim_place(const struct track *t, uint64_t home)
     return i;
 }
 
-static void add_claim(struct track *t, uint64_t home, uint64_t shows)
+void track_claim(struct track *t, uint64_t home, uint64_t shows)
 {
     uint32_t i = claim_place(t, home);
 
@@ -615,7 +553,7 @@ static bool claim_counts(const struct track *t, const struct claim *c)
 {
     if (t->n_chain == 0)
         return false;
-    if (!is_whole(t) && c->shows < t->chain[0])
+    if (!track_is_whole(t) && c->shows < t->chain[0])
         return true;
     return chain_find(t, c->shows) < t->n_chain;
 }
@@ -629,45 +567,62 @@ static uint64_t track_home(const struct track *t)
     return 0;
 }
 
-/* Brings the head's home in line with the claims. */
-static void settle_home(struct fold *f, struct track *t)
+void fold_settle_home(struct fold *f, struct track *t)
 {
-    struct row *head = head_of(f, t->key, t->key_len);
+    struct row *head = head_of(f, (struct key){t->key, t->key_len});
 
     if (head)
         set_home(f, head, track_home(t));
 }
 
-void fold_home(struct fold *f, const char *key, size_t key_len, uint64_t home,
-               uint64_t shows)
+void fold_settle_all(struct fold *f)
 {
-    struct track *t = track_find(f, key, key_len);
-    struct row *head = head_of(f, key, key_len);
+    struct map all = f->tracks;
+    struct track *t;
+
+    f->tracks = MAP_INIT(&track_map);
+    for (size_t at = 0; (t = map_next(&all, &at));) {
+        struct key key = {t->key, t->key_len};
+        fold_settle_home(f, t);
+        if (track_says_more(t))
+            map_put(&f->tracks, &key, t);
+        else
+            track_free(t);
+    }
+    map_release(&all);
+}
+
+void fold_claim(struct fold *f, struct key key, uint64_t home, uint64_t shows)
+{
+    struct track *t = fold_track(f, key);
+    struct row *head = head_of(f, key);
 
     /* By far the most: an insert's own message. */
-    if (!t && head && head->id == shows &&
+    if (!f->loading && !t && head && head->id == shows &&
         (head->home == 0 || head->home == home)) {
         set_home(f, head, home);
         return;
     }
-    t = track_need(f, key, key_len);
-    add_claim(t, home, shows);
-    settle_home(f, t);
-    track_trim(f, t);
+    t = fold_need_track(f, key);
+    track_claim(t, home, shows);
+    if (f->loading)
+        return;
+    fold_settle_home(f, t);
+    fold_trim_track(f, t);
 }
 
 void fold_home_gone(struct fold *f, const char *key, size_t key_len,
                     uint64_t home)
 {
-    struct track *t = track_need(f, key, key_len);
+    struct track *t = fold_need_track(f, (struct key){key, key_len});
     uint32_t i = claim_place(t, home);
 
     if (i < t->n_claims && t->claims[i].home == home) {
         closed(t->claims, t->n_claims, i, sizeof(*t->claims));
         t->n_claims--;
-        settle_home(f, t);
+        fold_settle_home(f, t);
     }
-    track_trim(f, t);
+    fold_trim_track(f, t);
 }
 
 /* What a message that counts should show: the head; or, left over from before
@@ -694,7 +649,7 @@ void fold_stale_homes(struct fold *f,
         for (uint32_t i = 0; i < t->n_claims; i++) {
             const struct claim *c = &t->claims[i];
             if (claim_counts(t, c) && c->shows != claim_target(t, i))
-                fn(arg, head_of(f, t->key, t->key_len), c->home);
+                fn(arg, head_of(f, (struct key){t->key, t->key_len}), c->home);
         }
     }
 }
@@ -704,196 +659,262 @@ struct row *fold_at_home(struct fold *f, uint64_t home)
     return map_get(&f->homes, hash_u64(home), &home);
 }
 
-/* --- applying ------------------------------------------------------------- */
+/* --- rules ---------------------------------------------------------------- */
 
-/* Makes r the head, then whatever waited for it. *change gathers. */
-static void advance(struct fold *f, struct track *t, struct row *r,
-                    struct fold_change *change)
+bool rule_holds(const struct rule *rule, uint64_t id)
 {
-    while (r) {
-        if (t)
-            chain_append(t, r->version, r->id);
-        struct row *old = install(f, r);
-        if (!change->now)
-            change->old = old;
-        else
-            row_unref(old);
-        change->now = r;
-        r = t ? take_follower(f, t) : NULL;
-    }
-    if (t) {
-        settle_home(f, t);
-        change->now = head_of(f, t->key, t->key_len);
-    }
-    row_ref(change->now);
+    size_t i = 0;
+
+    while (i < rule->n_unique && rule->unique[i] < id)
+        i++;
+    return i % 2 == 1 && (i == rule->n_unique || rule->unique[i] != id);
 }
 
-/* rec beats the version that stands in its place, and all behind it. */
-static void displace(struct fold *f, struct track *t, const struct record *rec,
-                     struct fold_change *change)
+static struct rule *find_rule(const struct fold *f, const char *field)
 {
-    uint32_t keep = rec->version - t->first;
-
-    change->voided = row_ref(head_of(f, t->key, t->key_len));
-    for (uint32_t i = keep; i < t->n_chain; i++)
-        add_dead(f, t, t->first + i, t->chain[i]);
-    t->n_chain = keep;
-    bury_children(f, t);
+    for (size_t i = 0; i < f->n_rules; i++)
+        if (strcmp(f->rules[i].field, field) == 0)
+            return &f->rules[i];
+    return NULL;
 }
 
-static enum fold_result bury(struct fold *f, struct track *t,
-                             const struct record *rec)
+/* The lowest id from which on two rules judge differently; UINT64_MAX: none. */
+static uint64_t first_difference(const uint64_t *a, size_t n_a,
+                                 const uint64_t *b, size_t n_b)
 {
-    add_dead(f, t, rec->version, rec->id);
-    bury_children(f, t);
-    return FOLD_VOID;
+    size_t i = 0;
+
+    while (i < n_a && i < n_b && a[i] == b[i])
+        i++;
+    uint64_t x = i < n_a ? a[i] : UINT64_MAX, y = i < n_b ? b[i] : UINT64_MAX;
+    return x < y ? x : y;
 }
 
-/* The same version told again by a newer message: where its text hangs on a
- * message, that one is the safer (the older may be gone). */
-static void note_holder(struct fold *f, const struct record *rec)
+static uint64_t rules_differ_from(const struct fold *f,
+                                  const struct fold_rule *rules, size_t n)
 {
-    struct row *head = head_of(f, rec->key, rec->key_len);
+    uint64_t from = UINT64_MAX;
 
-    if (!head || head->id != rec->id || head->version != rec->version ||
-        head->has_text || head->deleted || !rec->file ||
-        rec->holder <= head->holder)
-        return;
-    struct row *moved = row_copy(head);
-    moved->file = rec->file;
-    moved->holder = rec->holder;
-    put_head(f, head, moved);
-    row_unref(head);
+    for (size_t i = 0; i < n; i++) {
+        const struct rule *old = find_rule(f, rules[i].field);
+        uint64_t d =
+            first_difference(old ? old->unique : NULL, old ? old->n_unique : 0,
+                             rules[i].unique, rules[i].n_unique);
+        from = d < from ? d : from;
+    }
+    for (size_t k = 0; k < f->n_rules; k++) {
+        bool kept = false;
+        for (size_t i = 0; i < n && !kept; i++)
+            kept = strcmp(rules[i].field, f->rules[k].field) == 0;
+        if (!kept && f->rules[k].n_unique > 0 && f->rules[k].unique[0] < from)
+            from = f->rules[k].unique[0];
+    }
+    return from;
 }
 
-static enum fold_result apply_tracked(struct fold *f, struct track *t,
-                                      const struct record *rec,
-                                      struct fold_change *change)
+static void exchange_rules(struct fold *f, const struct fold_rule *rules,
+                           size_t n)
 {
-    uint32_t v = rec->version;
-    uint64_t place_holder = chain_at(t, v);
+    struct rule *list = xcalloc(n, sizeof(*list));
 
-    if (place_holder == rec->id) {
-        note_holder(f, rec);
-        return FOLD_KNOWN;
-    }
-    if (is_dead(t, v, rec->id))
-        return FOLD_KNOWN;
-    if (!is_whole(t)) {
-        /* Nothing displaces what a snapshot tells. What is older is part of
-         * it; what is newer and sits beside it came too late. */
-        if (v <= t->first && rec->id < t->chain[0])
-            return FOLD_KNOWN;
-        if (v <= t->first || (v == t->first + 1 && rec->base != t->chain[0]))
-            return bury(f, t, rec);
-    }
-
-    bool follows =
-        v == 1 ? is_whole(t) : rec->base && chain_at(t, v - 1) == rec->base;
-    if (!follows) {
-        if (v > 1 && is_dead(t, v - 1, rec->base))
-            return bury(f, t, rec);
-        return keep_pending(f, t, rec);
-    }
-    if (place_holder) {
-        if (place_holder < rec->id)
-            return bury(f, t, rec);
-        displace(f, t, rec, change);
-    }
-    advance(f, t, row_of(f, rec), change);
-    return FOLD_APPLIED;
-}
-
-enum fold_result fold_apply_one(struct fold *f, const struct record *r,
-                            struct fold_change *change)
-{
-    struct track *t = track_find(f, r->key, r->key_len);
-
-    *change = (struct fold_change){0};
-    if (r->verb != RECORD_DELETE && !r->text && !r->file)
-        return FOLD_KNOWN;
-    if (!t) {
-        const struct row *head = head_of(f, r->key, r->key_len);
-        if (!head && r->version == 1) {
-            advance(f, NULL, row_of(f, r), change);
-            return FOLD_APPLIED;
-        }
-        if (head && head->id == r->id && head->version == r->version) {
-            note_holder(f, r);
-            return FOLD_KNOWN;
-        }
-        t = track_need(f, r->key, r->key_len);
-    }
-    enum fold_result res = apply_tracked(f, t, r, change);
-    track_trim(f, t);
-    return res;
-}
-
-/* Of what waits, what a snapshot's version r has behind it or beside it. */
-static void prune_pending(struct fold *f, struct track *t,
-                          const struct record *r)
-{
-    for (uint32_t i = 0; i < t->n_pending;) {
-        const struct pending *p = &t->pending[i];
-        uint32_t version = p->row->version;
-        bool beside = version == r->version + 1 && p->base != r->id;
-        if (version > r->version && !beside) {
-            i++;
+    for (size_t i = 0; i < n; i++) {
+        struct rule *old = find_rule(f, rules[i].field);
+        list[i].field = xstrdup(rules[i].field);
+        list[i].n_unique = rules[i].n_unique;
+        list[i].unique = xcalloc(rules[i].n_unique, sizeof(uint64_t));
+        for (size_t k = 0; k < rules[i].n_unique; k++)
+            list[i].unique[k] = rules[i].unique[k];
+        if (old) {
+            list[i].index = old->index;
+            old->index = NULL;
             continue;
         }
-        uint64_t id = p->row->id;
-        row_unref(pending_take(f, t, i));
-        if (beside || id > r->id)
-            add_dead(f, t, version, id);
+        list[i].index = index_new(rules[i].field);
+        for (size_t k = 0; k < f->n_list; k++)
+            if (!(f->list[k] & 1))
+                index_put(list[i].index, (struct row *)f->list[k]);
     }
-    bury_children(f, t);
+    free_rules(f->rules, f->n_rules);
+    f->rules = list;
+    f->n_rules = n;
+    f->lacking = 0;
+    for (size_t k = 0; k < f->n_list; k++)
+        if (!(f->list[k] & 1))
+            f->lacking += row_lacks(f, (struct row *)f->list[k]);
 }
 
-enum fold_result fold_checkpoint_one(struct fold *f, const struct record *r,
-                                 struct fold_change *change)
+enum fold_result fold_set_rules(struct fold *f, const struct fold_rule *rules,
+                                size_t n, struct fold_changes *out)
 {
-    *change = (struct fold_change){0};
-    if (r->verb != RECORD_DELETE && !r->text && !r->file)
-        return FOLD_KNOWN;
+    uint64_t from = rules_differ_from(f, rules, n);
+    /* Of records that are beyond undoing none has an id behind the floor. */
+    bool late = from < f->floor && !f->loading;
 
-    struct track *t = track_find(f, r->key, r->key_len);
-    if (!t && !head_of(f, r->key, r->key_len)) {
-        advance(f, NULL, row_of(f, r), change);
-        return FOLD_APPLIED;
+    if (f->loading || late || from == UINT64_MAX) {
+        exchange_rules(f, rules, n);
+        return late ? FOLD_LATE : FOLD_APPLIED;
     }
-    t = track_need(f, r->key, r->key_len);
-    if (chain_at(t, r->version) == r->id ||
-        (!is_whole(t) && r->version < t->first)) {
-        track_trim(f, t);
-        return FOLD_KNOWN;
-    }
-
-    /* Records came before their snapshot; what they made of the key is older
-     * than it or void. The chain begins anew. */
-    prune_pending(f, t, r);
-    t->n_chain = 0;
-    advance(f, t, row_of(f, r), change);
-    track_trim(f, t);
+    touched_begin(f);
+    size_t at = journal_undo_behind(f, from);
+    exchange_rules(f, rules, n);
+    journal_play(f, at);
+    touched_end(f, out);
     return FOLD_APPLIED;
+}
+
+bool fold_needs_values(const struct fold *f)
+{
+    return f->n_rules > 0;
+}
+
+void fold_values(const struct fold *f, const char *text, size_t len,
+                 struct buf *out)
+{
+    struct buf values = BUF_INIT;
+
+    for (size_t i = 0; i < f->n_rules; i++)
+        values_add(&values, text, len, f->rules[i].field);
+    values_end(&values);
+    buf_add(out, values.data, values.len);
+    buf_release(&values);
+}
+
+size_t fold_lacking(struct fold *f, uint64_t after, struct row **out, size_t n)
+{
+    size_t got = 0;
+
+    if (f->lacking == 0)
+        return 0;
+    for (size_t i = list_find(f, after + 1); i < f->n_list && got < n; i++) {
+        struct row *r = (struct row *)f->list[i];
+        if (!(f->list[i] & 1) && row_lacks(f, r))
+            out[got++] = row_ref(r);
+    }
+    return got;
+}
+
+size_t fold_lacking_count(const struct fold *f)
+{
+    return f->lacking;
+}
+
+void fold_give_values(struct fold *f, const struct row *r, const char *text,
+                      size_t len)
+{
+    struct row *head = head_of(f, key_of(r));
+    AUTO_BUF struct buf values = BUF_INIT;
+
+    if (!head || head->id != r->id || head->version != r->version ||
+        !row_lacks(f, head))
+        return;
+    fold_values(f, text, len, &values);
+    struct row *now =
+        row_new_values(row_key(head), head->key_len, head->text_len - 1,
+                       values.data, values.len);
+    now->version = head->version;
+    now->id = head->id;
+    now->base = head->base;
+    now->home = head->home;
+    now->seq = head->seq;
+    now->at_ms = head->at_ms;
+    now->mtime_ms = head->mtime_ms;
+    now->by = head->by;
+    now->file = head->file;
+    now->holder = head->holder;
+    fold_exchange(f, head, now);
+}
+
+const struct index *fold_index(const struct fold *f, const char *field)
+{
+    const struct rule *rule = find_rule(f, field);
+    return rule ? rule->index : NULL;
+}
+
+struct row *fold_taken(const struct fold *f, const char *key, size_t key_len,
+                       const char *text, size_t len, const char *values,
+                       const char **field)
+{
+    AUTO_BUF struct buf form = BUF_INIT;
+    struct row *rows[2];
+
+    for (size_t i = 0; i < f->n_rules; i++) {
+        const struct rule *rule = &f->rules[i];
+        buf_reset(&form);
+        if (rule->n_unique % 2 == 0 ||
+            !(text ? value_find(text, len, rule->field, &form)
+                   : values && values_find(values, strlen(values), rule->field,
+                                           &form)) ||
+            buf_equals(&form, VALUE_NULL, strlen(VALUE_NULL)))
+            continue;
+        size_t n = index_find(rule->index, form.data, form.len, 0, rows, 2);
+        for (size_t k = 0; k < n; k++) {
+            if (rows[k]->key_len == key_len &&
+                memcmp(row_key(rows[k]), key, key_len) == 0)
+                continue;
+            if (field)
+                *field = rule->field;
+            return rows[k];
+        }
+    }
+    return NULL;
+}
+
+bool fold_is_unique(const struct fold *f, const char *field)
+{
+    const struct rule *rule = find_rule(f, field);
+    return rule && rule->n_unique % 2 == 1;
+}
+
+static int by_field(const void *a, const void *b)
+{
+    const struct rule *const *x = a, *const *y = b;
+    return strcmp((*x)->field, (*y)->field);
+}
+
+void fold_unique_text(const struct fold *f, uint64_t upto, struct buf *out)
+{
+    const struct rule **list = xcalloc(f->n_rules, sizeof(*list));
+
+    for (size_t i = 0; i < f->n_rules; i++)
+        list[i] = &f->rules[i];
+    if (f->n_rules > 1)
+        qsort(list, f->n_rules, sizeof(*list), by_field);
+    for (size_t i = 0; i < f->n_rules; i++) {
+        const struct rule *r = list[i];
+        if (r->n_unique == 0 || r->unique[0] >= upto)
+            continue;
+        buf_add_json(out, r->field, strlen(r->field));
+        for (size_t k = 0; k < r->n_unique && r->unique[k] <= upto; k++)
+            buf_printf(out, " %llu", (unsigned long long)r->unique[k]);
+        buf_addc(out, ';');
+    }
+    free(list);
+}
+
+const char *fold_rule_at(const struct fold *f, size_t i, bool *unique)
+{
+    if (i >= f->n_rules)
+        return NULL;
+    *unique = f->rules[i].n_unique % 2 == 1;
+    return f->rules[i].field;
 }
 
 /* --- asking --------------------------------------------------------------- */
 
 struct row *fold_head(struct fold *f, const char *key, size_t key_len)
 {
-    return head_of(f, key, key_len);
+    return head_of(f, (struct key){key, key_len});
 }
 
 struct row *fold_find(struct fold *f, const char *key, size_t key_len)
 {
-    struct row *r = head_of(f, key, key_len);
-    return is_there(r) ? r : NULL;
+    struct row *r = fold_head(f, key, key_len);
+    return row_is_there(r) ? r : NULL;
 }
 
-uint64_t fold_base(const struct fold *f, const char *key, size_t key_len)
+struct row *fold_next_head(const struct fold *f, size_t *at)
 {
-    const struct track *t = track_find(f, key, key_len);
-    return t && t->n_chain > 1 ? t->chain[t->n_chain - 2] : 0;
+    return map_next(&f->rows, at);
 }
 
 size_t fold_count(const struct fold *f)
@@ -909,4 +930,92 @@ uint64_t fold_bytes(const struct fold *f)
 size_t fold_pending(const struct fold *f)
 {
     return f->unsettled;
+}
+
+/* --- one in the place of another -------------------------------------------
+ */
+
+void fold_load_begin(struct fold *f, uint64_t mark, const struct fold *old)
+{
+    f->loading = true;
+    f->mark = f->floor = mark;
+    f->before = old;
+    if (!old)
+        return;
+    /* Rows that others still hold have their names from there. */
+    names_unref(f->names);
+    f->names = old->names;
+    f->names->refs++;
+    f->last_seq = old->last_seq;
+}
+
+bool fold_is_loading(const struct fold *f)
+{
+    return f->loading;
+}
+
+/* Does this version count here? */
+static bool counts(const struct fold *f, const struct row *r)
+{
+    const struct track *t = fold_track(f, key_of(r));
+    const struct row *head = head_of(f, key_of(r));
+
+    if (!head)
+        return false;
+    if (head->id == r->id && head->version == r->version)
+        return true;
+    if (!t)
+        return head->version > 1 && r->version < head->version;
+    return track_at(t, r->version) == r->id ||
+           (!track_is_whole(t) && r->version < t->first);
+}
+
+void fold_add_change(struct fold_changes *out, struct fold_change c)
+{
+    if (out->n == out->cap) {
+        out->cap = out->cap ? out->cap * 2 : 1;
+        out->list = xrealloc(out->list, out->cap * sizeof(*out->list));
+    }
+    out->list[out->n++] = c;
+}
+
+static struct row *never_was(const struct row *old)
+{
+    struct row *r = row_new(row_key(old), old->key_len, NULL, 0);
+
+    r->deleted = true;
+    r->at_ms = old->at_ms;
+    r->mtime_ms = old->mtime_ms;
+    r->by = old->by;
+    r->seq = old->seq;
+    return r;
+}
+
+bool fold_compare(const struct fold *f, struct row *old, struct row *now,
+                  struct fold_change *c)
+{
+    if (old == now || (!old && !now))
+        return false;
+    /* A home or a place of the text is no change of the row. */
+    if (old && now && old->id == now->id && old->version == now->version)
+        return false;
+    *c = (struct fold_change){
+        .old = old ? row_ref(old) : NULL,
+        .now = now ? row_ref(now) : never_was(old),
+        .voided = old && !counts(f, old) ? row_ref(old) : NULL,
+    };
+    return true;
+}
+
+void fold_difference(struct fold *f, struct fold *old, struct fold_changes *out)
+{
+    struct fold_change c;
+    struct row *r;
+
+    for (size_t at = 0; (r = map_next(&old->rows, &at));)
+        if (fold_compare(f, r, head_of(f, key_of(r)), &c))
+            fold_add_change(out, c);
+    for (size_t at = 0; (r = map_next(&f->rows, &at));)
+        if (!head_of(old, key_of(r)) && fold_compare(f, NULL, r, &c))
+            fold_add_change(out, c);
 }

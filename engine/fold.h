@@ -41,6 +41,12 @@ struct fold;
 struct fold *fold_new(void);
 void fold_free(struct fold *f);
 
+/* How far back late records can be put in their place: so many records at
+ * most, and so many bytes of rows that nothing else holds. */
+#define FOLD_KEEP 65536
+#define FOLD_KEEP_BYTES ((uint64_t)16 << 20)
+void fold_keep(struct fold *f, size_t records, uint64_t bytes);
+
 enum fold_result {
     FOLD_KNOWN,   /* seen before, or older than a snapshot, or no text */
     FOLD_APPLIED, /* it counts */
@@ -98,6 +104,7 @@ void fold_values(const struct fold *f, const char *text, size_t len,
  * texts are here; a row that has changed meanwhile is left alone. Until then
  * the indexes lack them. */
 size_t fold_lacking(struct fold *f, uint64_t after, struct row **out, size_t n);
+size_t fold_lacking_count(const struct fold *f);
 void fold_give_values(struct fold *f, const struct row *r, const char *text,
                       size_t len);
 
@@ -112,6 +119,9 @@ struct row *fold_taken(const struct fold *f, const char *key, size_t key_len,
                        const char **field);
 /* Is the field unique now? */
 bool fold_is_unique(const struct fold *f, const char *field);
+/* What the rules say of records up to this id, as a text that is equal for
+ * equal rules: for who keeps rows that were judged by them. Appended. */
+void fold_unique_text(const struct fold *f, uint64_t upto, struct buf *out);
 /* The i-th rule's field and whether it is unique now; NULL behind the last. */
 const char *fold_rule_at(const struct fold *f, size_t i, bool *unique);
 
@@ -119,8 +129,11 @@ const char *fold_rule_at(const struct fold *f, size_t i, bool *unique);
 
 /* A new fold loads from fold_load_begin() to fold_load_end(); till then it has
  * no rows to ask for. mark: all records up to this id are in the rows that
- * fold_checkpoint() tells, 0 where there is no snapshot. */
-void fold_load_begin(struct fold *f, uint64_t mark);
+ * fold_checkpoint() tells, and what is told of them again is known; 0 where
+ * there is no snapshot. old (may be NULL):
+ * the fold whose place this one is to take; rows that are in both keep their
+ * place in the listing. It must live until the loading ends. */
+void fold_load_begin(struct fold *f, uint64_t mark, const struct fold *old);
 /* The records of one message: as fold_apply(), with nothing known yet. */
 void fold_load_add(struct fold *f, const struct record *list, size_t n);
 /* The state at the mark of one key, tombstones too: taken as it is. base may
@@ -128,8 +141,8 @@ void fold_load_add(struct fold *f, const struct record *list, size_t n);
 void fold_checkpoint(struct fold *f, const struct record *r, uint64_t home,
                      uint64_t shows);
 void fold_load_end(struct fold *f);
-/* What a loading in the place of an older one has brought: the difference from
- * old, whose rows keep their place in the listing. */
+bool fold_is_loading(const struct fold *f);
+/* What a loading has brought that was to take the place of old: appended. */
 void fold_difference(struct fold *f, struct fold *old,
                      struct fold_changes *out);
 
@@ -147,11 +160,17 @@ void fold_past(struct fold *f, uint64_t mark,
 /* --- applying ------------------------------------------------------------- */
 
 /* Applies the records of one message, in its order. A record whose home is set
- * stands in a row message of the table channel, which is its key's home if
- * what it shows counts. results (may be NULL) has room for n. Changes are
- * appended to *out. */
+ * stands alone in a row message of the table channel, which is its key's home
+ * if what it shows counts; of several the newest is. results and rows
+ * (may be NULL) have room for n; rows: references, to the version of each
+ * record that counts, else to its key's head, or NULL. Changes are appended to
+ * *out. */
 void fold_apply(struct fold *f, const struct record *list, size_t n,
-                enum fold_result *results, struct fold_changes *out);
+                enum fold_result *results, struct row **rows,
+                struct fold_changes *out);
+
+/* Is it known to fold_apply() already? */
+bool fold_knows(const struct fold *f, const struct record *r);
 
 /* A row message is gone from the channel. */
 void fold_home_gone(struct fold *f, const char *key, size_t key_len,
@@ -186,15 +205,3 @@ struct row *fold_next_head(const struct fold *f, size_t *at);
 
 /* Records whose base never came, and void ones: for verify and status. */
 size_t fold_pending(const struct fold *f);
-
-/* --- until the new bodies are here: the old ones under these names -------- */
-
-void fold_change_release(struct fold_change *c);
-enum fold_result fold_apply_one(struct fold *f, const struct record *r,
-                                struct fold_change *change);
-enum fold_result fold_checkpoint_one(struct fold *f, const struct record *r,
-                                     struct fold_change *change);
-void fold_home(struct fold *f, const char *key, size_t key_len, uint64_t home,
-               uint64_t shows);
-/* The base of the key's head; 0 too where a snapshot does not tell it. */
-uint64_t fold_base(const struct fold *f, const char *key, size_t key_len);

@@ -96,7 +96,8 @@ static void free_damage(struct ledger *l)
 static void forget_all(struct ledger *l)
 {
     fold_free(l->fold);
-    l->fold = NULL;
+    fold_free(l->next);
+    l->fold = l->next = NULL;
     free_items(&l->bigs);
     free_items(&l->keepers);
     free_items(&l->others);
@@ -120,6 +121,7 @@ void ledger_unref(struct ledger *l)
         held_free(l->held);
         l->held = next;
     }
+    ledger_free_rules(l);
     map_release(&l->stale);
     pthread_mutex_destroy(&l->lock);
     free(l->label);
@@ -366,6 +368,13 @@ static void tell(struct ledger *l, struct news *n)
 void ledger_deliver(struct ledger *l)
 {
     ledger_lock(l);
+    bool reload = l->reload_due && l->state == LEDGER_OPEN;
+    if (reload) {
+        l->reload_due = false;
+        ledger_unlock(l);
+        ledger_reload(l);
+        ledger_lock(l);
+    }
     if (l->delivering || !l->news) {
         ledger_unlock(l);
         return;
@@ -563,22 +572,7 @@ static void look_at_home(struct ledger *l, const char *key, size_t key_len,
                            local ? SETTLE_SOON : SETTLE_LATER);
 }
 
-/* A row message: what it shows, and which file hangs on it. */
-static void take_home(struct ledger *l, const struct records *rs,
-                      const struct record *shown, bool local)
-{
-    uint64_t file = 0;
-
-    for (size_t i = 0; i < rs->n; i++)
-        if (rs->list[i].file)
-            file = rs->list[i].file;
-    note_keeper(l, shown->holder, file, shown->id);
-    fold_home(l->fold, shown->key, shown->key_len, shown->holder, shown->id);
-    look_at_home(l, shown->key, shown->key_len, shown->holder, shown->id,
-                 local);
-}
-
-static void gather(struct changes *out, struct fold_change *c, bool local)
+static void gather(struct changes *out, const struct fold_change *c, bool local)
 {
     if (out->n == out->cap) {
         out->cap = out->cap ? out->cap * 2 : 1;
@@ -586,7 +580,6 @@ static void gather(struct changes *out, struct fold_change *c, bool local)
     }
     out->list[out->n++] =
         (struct ledger_change){c->old, c->now, c->voided, local};
-    *c = (struct fold_change){0};
 }
 
 static bool is_live(const struct row *r)
@@ -609,52 +602,101 @@ static void note_change(struct ledger *l, const struct fold_change *c,
     look_at_home(l, row_key(c->now), c->now->key_len, home, 0, local);
 }
 
-void ledger_apply_locked(struct ledger *l, int place,
-                         const struct remote_message *m,
-                         const struct records *rs, bool local,
-                         enum fold_result *results, struct row **rows,
-                         struct changes *out)
+void ledger_changed_locked(struct ledger *l, struct fold_changes *changes,
+                           uint64_t own, struct changes *out)
+{
+    for (size_t i = 0; i < changes->n; i++) {
+        struct fold_change *c = &changes->list[i];
+        bool local = own && c->now->id == own;
+        note_change(l, c, local);
+        if (out) {
+            gather(out, c, local);
+            *c = (struct fold_change){0};
+        }
+    }
+    fold_changes_release(changes);
+}
+
+/* A loading has no rows yet that could tell of changes. */
+static void note_time(struct ledger *l, const struct record *r)
+{
+    if ((r->version == 1 || r->verb == RECORD_DELETE) && r->at_ms > l->mtime_ms)
+        l->mtime_ms = r->at_ms;
+}
+
+/* Told by its row's message first, and now in the thread. */
+static void note_safe(struct ledger *l, const struct record *r)
+{
+    const struct row *head = fold_head(l->fold, r->key, r->key_len);
+
+    if (head && head->id == r->id && head->holder != r->holder)
+        note_id(&l->safe, r->id);
+}
+
+/* What its records say but for the rows: where texts and homes are. */
+static void note_places(struct ledger *l, int place, struct records *rs)
 {
     bool in_rows = place == IN_CHANNEL && l->thread != 0;
     bool has_home = false;
+    uint64_t file = 0, message = rs->n > 0 ? rs->list[0].holder : 0;
+
+    for (size_t i = 0; i < rs->n; i++) {
+        struct record *r = &rs->list[i];
+        r->home = in_rows && r->alone ? r->holder : 0;
+        has_home |= r->home != 0;
+        if (!r->file)
+            continue;
+        note_big(l, place, r);
+        file = r->file;
+    }
+    for (size_t i = 0; i < rs->n; i++)
+        if (rs->list[i].home)
+            note_keeper(l, message, file, rs->list[i].id);
+    if (in_rows && !has_home)
+        note_id(&l->others, message);
+}
+
+void ledger_collect_locked(struct ledger *l, int place, struct records *rs)
+{
+    note_places(l, place, rs);
+    if (l->next)
+        fold_load_add(l->next, rs->list, rs->n);
+}
+
+void ledger_apply_locked(struct ledger *l, int place,
+                         const struct remote_message *m, struct records *rs,
+                         bool local, enum fold_result *results,
+                         struct row **rows, struct changes *out)
+{
+    struct fold_changes changes = {0};
 
     if (m->id > l->newest[place])
         l->newest[place] = m->id;
+    note_places(l, place, rs);
+    ledger_forget_damage_locked(l, m->id);
+    if (l->next)
+        fold_load_add(l->next, rs->list, rs->n);
+    if (fold_is_loading(l->fold)) {
+        fold_load_add(l->fold, rs->list, rs->n);
+        for (size_t i = 0; i < rs->n; i++)
+            note_time(l, &rs->list[i]);
+        return;
+    }
+
+    enum fold_result *said = results ? results : xcalloc(rs->n, sizeof(*said));
+    fold_apply(l->fold, rs->list, rs->n, said, rows, &changes);
+    ledger_changed_locked(l, &changes, local ? m->id : 0, out);
     for (size_t i = 0; i < rs->n; i++) {
         const struct record *r = &rs->list[i];
-        struct fold_change c;
-
-        if (r->file)
-            note_big(l, place, r);
-        enum fold_result res = fold_apply_one(l->fold, r, &c);
-        if (res == FOLD_APPLIED)
-            note_change(l, &c, local);
-        if (in_rows && r->alone) {
-            has_home = true;
-            /* While nobody else holds the row its home is set in place. */
-            row_unref(c.now);
-            take_home(l, rs, r, local);
-            if (c.now)
-                c.now = row_ref(fold_head(l->fold, r->key, r->key_len));
-        }
-        struct row *known = res == FOLD_KNOWN && place == IN_THREAD
-                                ? fold_head(l->fold, r->key, r->key_len)
-                                : NULL;
-        if (known && known->id == r->id && known->holder != m->id)
-            note_id(&l->safe, r->id);
-        if (results) {
-            struct row *head = fold_head(l->fold, r->key, r->key_len);
-            results[i] = res;
-            rows[i] = c.now ? row_ref(c.now) : head ? row_ref(head) : NULL;
-        }
-        if (res == FOLD_APPLIED && out)
-            gather(out, &c, local);
-        else
-            fold_change_release(&c);
+        if (said[i] == FOLD_LATE)
+            l->reload_due = true;
+        if (said[i] == FOLD_KNOWN && place == IN_THREAD)
+            note_safe(l, r);
+        if (r->home)
+            look_at_home(l, r->key, r->key_len, r->home, r->id, local);
     }
-    if (in_rows && !has_home)
-        note_id(&l->others, m->id);
-    ledger_forget_damage_locked(l, m->id);
+    if (said != results)
+        free(said);
 }
 
 /* --- status ----------------------------------------------------------------

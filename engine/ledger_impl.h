@@ -103,6 +103,7 @@ struct news {
 };
 
 struct group; /* commit.c: the writes that leave together */
+struct rules;
 struct stale; /* settle.c: a row message to be looked after */
 
 /* The newest of the messages this process posted, or deleted: their events
@@ -125,8 +126,12 @@ struct ledger {
     /* under lock, all below */
     char *label;
     enum ledger_state state;
-    bool frozen;       /* takes no more writes */
-    struct fold *fold; /* NULL unless opening or open */
+    bool frozen;         /* takes no more writes */
+    struct fold *fold;   /* NULL unless opening or open */
+    struct fold *next;   /* being loaded to take its place; else NULL */
+    bool reload_due;     /* a record came too late for the fold to judge */
+    bool giving;         /* values of rows are being fetched: ledger_values.c */
+    struct rules *rules; /* for a fold to come; ledger_values.c */
     int64_t mtime_ms;
     struct map bigs, keepers, damage;
     struct map others;  /* ids of our messages in the channel that are no row
@@ -192,13 +197,31 @@ struct changes {
 int ledger_place(const struct ledger *l, uint64_t channel);
 uint64_t ledger_channel(const struct ledger *l, int place);
 
-/* Applies the records of one message. results (may be NULL) has room for rs->n
- * fold_results and as many rows, references. */
+/* Applies the records of one message. results and rows (may be NULL) as
+ * fold_apply(); while the ledger is opened the records are only gathered. */
 void ledger_apply_locked(struct ledger *l, int place,
-                         const struct remote_message *m,
-                         const struct records *rs, bool local,
-                         enum fold_result *results, struct row **rows,
-                         struct changes *out);
+                         const struct remote_message *m, struct records *rs,
+                         bool local, enum fold_result *results,
+                         struct row **rows, struct changes *out);
+/* What the fold has told, released here: homes are looked after, and it is
+ * gathered in out (may be NULL). own: the message of ours that did it, or 0. */
+void ledger_changed_locked(struct ledger *l, struct fold_changes *changes,
+                           uint64_t own, struct changes *out);
+
+/* Rules for a fold that begins to load. */
+void ledger_give_rules_locked(struct ledger *l, struct fold *f);
+
+/* Must a text of these records be fetched before they are applied, since the
+ * values of indexed fields are wanted? Which record's; -1: none. */
+ssize_t ledger_needs_text_locked(const struct ledger *l,
+                                 const struct records *rs);
+/* Here it is: the record has its values (which live as long as rs). A text with
+ * a wrong digest is not taken. */
+void ledger_take_text_locked(const struct ledger *l, struct records *rs,
+                             size_t i, const char *text, size_t len);
+
+/* The same for the fold that is to take the place of this one, alone. */
+void ledger_collect_locked(struct ledger *l, int place, struct records *rs);
 
 /* Hands what was gathered to the news. */
 void ledger_tell_locked(struct ledger *l, struct changes *c);
@@ -235,11 +258,22 @@ char *ledger_label(struct ledger *l);
 void remote_message_copy(struct remote_message *to,
                          const struct remote_message *from);
 
+/* --- ledger_values.c
+ * -------------------------------------------------------------- */
+
+void ledger_free_rules(struct ledger *l);
+/* Fetches the texts of rows whose indexed values are not known. */
+void ledger_give_values(struct ledger *l);
+
 /* --- load.c ----------------------------------------------------------------
  */
 
 /* Fetches the file of a batch and applies it. */
 void load_batch(struct ledger *l, int place, const struct remote_message *m);
+
+/* Lists everything anew beside the rows that are there, and takes its place
+ * when it is complete; what is different then is told. Not under the lock. */
+void ledger_reload(struct ledger *l);
 
 /* --- event.c ---------------------------------------------------------------
  */

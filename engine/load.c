@@ -22,6 +22,7 @@
 #define PAGE 100
 #define FETCHES 4 /* batch files on their way at the same time */
 #define RETRIES 6
+#define RELOAD_PAUSE_MS 5000
 
 /* One request whose answer a thread of the pool waits for. */
 struct ask {
@@ -99,11 +100,23 @@ static void tell_locked(struct ledger *l, struct changes *out)
         ledger_tell_locked(l, out);
 }
 
+/* The records of a message, for the rows, or for those that are to take their
+ * place. */
+static void take_locked(struct ledger *l, int place,
+                        const struct remote_message *m, struct records *rs,
+                        bool reload, struct changes *out)
+{
+    if (reload)
+        ledger_collect_locked(l, place, rs);
+    else if (l->fold)
+        ledger_apply_locked(l, place, m, rs, false, NULL, NULL, out);
+}
+
 /* The file of a batch is here: its records, or the damage. */
 static void take_batch(struct ledger *l, int place,
                        const struct remote_message *m,
                        const struct records *head, const struct buf *body,
-                       struct changes *out)
+                       bool reload, struct changes *out)
 {
     struct records rs = {0};
     struct err err = ERR_INIT;
@@ -112,8 +125,8 @@ static void take_batch(struct ledger *l, int place,
     ledger_lock(l);
     if (r < 0)
         ledger_note_damage_locked(l, m->id, err_text(&err, r));
-    else if (l->fold)
-        ledger_apply_locked(l, place, m, &rs, false, NULL, NULL, out);
+    else
+        take_locked(l, place, m, &rs, reload, out);
     tell_locked(l, out);
     ledger_unlock(l);
     records_release(&rs);
@@ -122,20 +135,59 @@ static void take_batch(struct ledger *l, int place,
 /* --- listing ---------------------------------------------------------------
  */
 
-/* A batch whose file is on its way. */
+/* A batch whose file is on its way, or a message with a row whose text is, for
+ * its values. */
 struct fetch {
     int place;
     const struct remote_message *message; /* of the page being applied */
     struct records head;
+    ssize_t text; /* of which record; -1: it is a batch */
     struct ask *ask;
 };
 
 struct loading {
     struct ledger *l;
+    bool reload;         /* l->next is loaded, not l->fold */
     struct changes *out; /* NULL: nobody has seen what was before */
     struct fetch fetches[FETCHES];
     size_t first_fetch, n_fetches;
 };
+
+static uint64_t file_of(const struct records *head, ssize_t text)
+{
+    return text < 0 ? head->batch_file : head->list[text].file;
+}
+
+/* A text came, or is gone; more of the message's may be wanted. */
+static int take_texts(struct loading *ld, struct fetch *f, int r,
+                      struct err *err)
+{
+    struct ledger *l = ld->l;
+
+    for (;;) {
+        const struct buf *body = &f->ask->reply.body;
+        ledger_lock(l);
+        ledger_take_text_locked(l, &f->head, (size_t)f->text,
+                                r == 0 ? body->data : NULL, body->len);
+        f->text = ledger_needs_text_locked(l, &f->head);
+        if (f->text < 0)
+            take_locked(l, f->place, f->message, &f->head, ld->reload, ld->out);
+        tell_locked(l, ld->out);
+        ledger_unlock(l);
+        if (f->text < 0)
+            return 0;
+        struct remote_request req;
+        batch_request(l, f->place, f->message->id, file_of(&f->head, f->text),
+                      &req);
+        ask_free(f->ask);
+        f->ask = ask_new(l, &req);
+        r = ask_wait(f->ask);
+        if (r < 0 && r != -ENOENT) {
+            *err = f->ask->err;
+            return r;
+        }
+    }
+}
 
 static int end_fetch(struct loading *ld, struct err *err)
 {
@@ -145,9 +197,11 @@ static int end_fetch(struct loading *ld, struct err *err)
     ld->first_fetch = (ld->first_fetch + 1) % FETCHES;
     ld->n_fetches--;
     r = ask_wait(f->ask);
-    if (r == 0) {
+    if (f->text >= 0 && (r == 0 || r == -ENOENT)) {
+        r = take_texts(ld, f, r, err);
+    } else if (r == 0) {
         take_batch(ld->l, f->place, f->message, &f->head, &f->ask->reply.body,
-                   ld->out);
+                   ld->reload, ld->out);
     } else if (r == -ENOENT) {
         ledger_lock(ld->l);
         ledger_note_damage_locked(ld->l, f->message->id,
@@ -156,7 +210,8 @@ static int end_fetch(struct loading *ld, struct err *err)
         r = 0;
     } else {
         *err = f->ask->err;
-        err_wrap(err, r, "the batch in message %llu",
+        err_wrap(err, r, "the %s in message %llu",
+                 f->text < 0 ? "batch" : "text",
                  (unsigned long long)f->message->id);
     }
     ask_free(f->ask);
@@ -181,7 +236,7 @@ static int end_all_fetches(struct loading *ld, struct err *err)
 
 static int start_fetch(struct loading *ld, int place,
                        const struct remote_message *m, struct records *head,
-                       struct err *err)
+                       ssize_t text, struct err *err)
 {
     int r = 0;
 
@@ -190,8 +245,8 @@ static int start_fetch(struct loading *ld, int place,
     struct fetch *f =
         &ld->fetches[(ld->first_fetch + ld->n_fetches++) % FETCHES];
     struct remote_request req;
-    batch_request(ld->l, place, m->id, head->batch_file, &req);
-    *f = (struct fetch){place, m, *head, ask_new(ld->l, &req)};
+    batch_request(ld->l, place, m->id, file_of(head, text), &req);
+    *f = (struct fetch){place, m, *head, text, ask_new(ld->l, &req)};
     *head = (struct records){0};
     return r;
 }
@@ -211,17 +266,19 @@ static int load_message(struct loading *ld, int place,
         return 0;
 
     int r = message_parse(m, &rs, &why);
-    if (r == 0 && rs.batch_file) {
-        res = start_fetch(ld, place, m, &rs, err);
-    } else {
-        ledger_lock(l);
-        if (r == -EBADMSG)
-            ledger_note_damage_locked(l, m->id, err_text(&why, r));
-        else if (r == 0 && l->fold)
-            ledger_apply_locked(l, place, m, &rs, false, NULL, NULL, ld->out);
-        tell_locked(l, ld->out);
-        ledger_unlock(l);
-    }
+    ssize_t text = -1;
+    ledger_lock(l);
+    if (r == -EBADMSG)
+        ledger_note_damage_locked(l, m->id, err_text(&why, r));
+    else if (r == 0 && !rs.batch_file)
+        text = ledger_needs_text_locked(l, &rs);
+    bool fetch = r == 0 && (rs.batch_file || text >= 0);
+    if (r == 0 && !fetch)
+        take_locked(l, place, m, &rs, ld->reload, ld->out);
+    tell_locked(l, ld->out);
+    ledger_unlock(l);
+    if (fetch)
+        res = start_fetch(ld, place, m, &rs, text, err);
     records_release(&rs);
     return res;
 }
@@ -319,6 +376,7 @@ static void apply_held_locked(struct ledger *l, struct held **batches)
 }
 
 static void relist_run(void *arg);
+static void reload_again(void *arg);
 
 static void open_run(void *arg)
 {
@@ -336,6 +394,8 @@ static void open_run(void *arg)
         if (r < 0)
             err_wrap(&err, r, "%s cannot be read", l->label);
         l->state = r < 0 ? LEDGER_CLOSED : LEDGER_OPEN;
+        if (r == 0)
+            fold_load_end(l->fold);
         for (int i = 0; i < 2; i++)
             l->seen[i] = at[i];
         /* A gap meanwhile: what came between a page and the first event. */
@@ -360,6 +420,7 @@ static void open_run(void *arg)
         held_free(batches);
         batches = next;
     }
+    ledger_give_values(l);
     ledger_deliver(l);
     settle_go(l);
     if (again) {
@@ -368,6 +429,79 @@ static void open_run(void *arg)
     } else {
         ledger_unref(l);
     }
+}
+
+/* --- anew --------------------------------------------------------------------
+ */
+
+/* What came too late for the fold to judge is judged by another, which is
+ * loaded beside it; what comes meanwhile goes to both. */
+static void reload_run(void *arg)
+{
+    struct ledger *l = arg;
+    struct loading ld = {.l = l, .reload = true};
+    struct changes changes = {0};
+    struct fold_changes told = {0};
+    uint64_t at[2] = {l->channel, l->thread};
+    struct err err = ERR_INIT;
+
+    int r = load_from(&ld, at, &err);
+
+    ledger_lock(l);
+    struct fold *next = l->next;
+    l->next = NULL;
+    bool open = l->state == LEDGER_OPEN;
+    if (r == 0 && open) {
+        struct fold *old = l->fold;
+        fold_load_end(next);
+        fold_difference(next, old, &told);
+        l->fold = next;
+        next = old;
+        ledger_changed_locked(l, &told, 0, &changes);
+        ledger_tell_locked(l, &changes);
+        fold_stale_homes(l->fold, need_settling, l);
+    }
+    bool again = r < 0 && open && !atomic_load(&l->core->closing);
+    ledger_unlock(l);
+    fold_free(next);
+    core_count(l->core, &l->core->catching_up, -1);
+    if (again) {
+        /* The rows are as they were, which is wrong. */
+        AUTO_STR char *label = ledger_label(l);
+        log_warn("%s cannot be read again yet: %s", label, err_text(&err, r));
+        job_after(l->core->pool, RELOAD_PAUSE_MS, reload_again, l);
+        return;
+    }
+    ledger_give_values(l);
+    ledger_deliver(l);
+    settle_go(l);
+    ledger_unref(l);
+}
+
+static void reload_again(void *arg)
+{
+    struct ledger *l = arg;
+
+    ledger_reload(l);
+    ledger_unref(l);
+}
+
+void ledger_reload(struct ledger *l)
+{
+    ledger_lock(l);
+    bool start =
+        l->state == LEDGER_OPEN && !l->next && !atomic_load(&l->core->closing);
+    if (start) {
+        log_info("%s: a message came late; reading all again", l->label);
+        l->next = fold_new();
+        ledger_give_rules_locked(l, l->next);
+        fold_load_begin(l->next, 0, l->fold);
+    }
+    ledger_unlock(l);
+    if (!start)
+        return;
+    core_count(l->core, &l->core->catching_up, 1);
+    job_run(l->core->pool, reload_run, ledger_ref(l));
 }
 
 int ledger_open(struct ledger *l, table_opened *done, void *arg)
@@ -396,6 +530,8 @@ int ledger_open(struct ledger *l, table_opened *done, void *arg)
             l->state = LEDGER_OPENING;
             fold_free(l->fold);
             l->fold = fold_new();
+            ledger_give_rules_locked(l, l->fold);
+            fold_load_begin(l->fold, 0, NULL);
         }
     }
     ledger_unlock(l);
@@ -543,6 +679,7 @@ void ledger_gap(struct ledger *l)
 struct late_batch {
     struct ledger *l; /* a reference */
     int place, tries;
+    ssize_t text; /* as in struct fetch */
     struct remote_message message;
     struct records head;
 };
@@ -558,6 +695,25 @@ static void late_batch_free(struct late_batch *b)
 
 static void late_batch_ask(void *arg);
 
+/* The text that was asked for, NULL: there is none. True: all are here, and
+ * the message is applied. */
+static bool late_text(struct late_batch *b, const struct buf *body,
+                      struct changes *changes)
+{
+    struct ledger *l = b->l;
+
+    ledger_lock(l);
+    if (b->text >= 0 && l->fold)
+        ledger_take_text_locked(l, &b->head, (size_t)b->text,
+                                body ? body->data : NULL, body ? body->len : 0);
+    b->text = ledger_needs_text_locked(l, &b->head);
+    if (b->text < 0)
+        take_locked(l, b->place, &b->message, &b->head, false, changes);
+    tell_locked(l, changes);
+    ledger_unlock(l);
+    return b->text < 0;
+}
+
 static void late_batch_answered(void *arg, int r, struct remote_reply *reply,
                                 const struct err *err)
 {
@@ -565,11 +721,18 @@ static void late_batch_answered(void *arg, int r, struct remote_reply *reply,
     struct ledger *l = b->l;
     struct changes changes = {0};
 
-    if (r == 0) {
-        take_batch(l, b->place, &b->message, &b->head, &reply->body, &changes);
+    if (b->text >= 0 && (r == 0 || r == -ENOENT)) {
+        if (!late_text(b, r == 0 ? &reply->body : NULL, &changes)) {
+            late_batch_ask(b);
+            return;
+        }
+    } else if (r == 0) {
+        take_batch(l, b->place, &b->message, &b->head, &reply->body, false,
+                   &changes);
     } else if (r == -ENOENT || b->tries == RETRIES) {
         struct err why = *err;
-        err_wrap(&why, r, "the batch in message %llu",
+        err_wrap(&why, r, "the %s in message %llu",
+                 b->text < 0 ? "batch" : "text",
                  (unsigned long long)b->message.id);
         ledger_lock(l);
         ledger_note_damage_locked(l, b->message.id, err_text(&why, r));
@@ -598,7 +761,8 @@ static void late_batch_ask(void *arg)
         late_batch_free(b);
         return;
     }
-    batch_request(b->l, b->place, b->message.id, b->head.batch_file, &req);
+    batch_request(b->l, b->place, b->message.id, file_of(&b->head, b->text),
+                  &req);
     core_submit(b->l->core, &req, late_batch_answered, b);
 }
 
@@ -610,8 +774,17 @@ void load_batch(struct ledger *l, int place, const struct remote_message *m)
     b->l = ledger_ref(l);
     b->place = place;
     remote_message_copy(&b->message, m);
-    if (message_parse(&b->message, &b->head, NULL) < 0 || !b->head.batch_file)
+    b->text = -1;
+    if (message_parse(&b->message, &b->head, NULL) < 0) {
         late_batch_free(b);
-    else
+        return;
+    }
+    struct changes changes = {0};
+    if (b->head.batch_file || !late_text(b, NULL, &changes)) {
         late_batch_ask(b);
+        return;
+    }
+    /* It was told of meanwhile by another way. */
+    ledger_deliver(l);
+    late_batch_free(b);
 }

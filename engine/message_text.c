@@ -211,7 +211,17 @@ void records_release(struct records *r)
 {
     free(r->list);
     buf_release(&r->arena);
+    for (size_t i = 0; i < r->n_kept; i++)
+        free(r->kept[i]);
+    free(r->kept);
     *r = (struct records){0};
+}
+
+const char *records_keep(struct records *r, char *s)
+{
+    r->kept = xrealloc(r->kept, (r->n_kept + 1) * sizeof(*r->kept));
+    r->kept[r->n_kept++] = s;
+    return s;
 }
 
 struct record *records_add(struct records *rs)

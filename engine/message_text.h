@@ -65,8 +65,12 @@ struct records {
     uint64_t batch_len;
     unsigned char batch_sha[16];
     struct buf arena; /* unescaped keys and texts */
+    char **kept;      /* records_keep() */
+    size_t n_kept;
 };
 void records_release(struct records *r);
+/* s, of the heap, is released with them. */
+const char *records_keep(struct records *r, char *s);
 
 /* Is it a message of ours at all (starts with "-# dbcord ")? */
 bool message_is_ours(const struct remote_message *m);

@@ -247,7 +247,7 @@ static struct record record_of(const struct ledger *l, const struct row *r,
         .verb = r->deleted ? RECORD_DELETE : RECORD_PUT,
         .version = r->version,
         .id = r->id,
-        .base = fold_base(l->fold, row_key(r), r->key_len),
+        .base = r->base,
         .at_ms = r->at_ms,
         .mtime_ms = r->mtime_ms,
         .key = row_key(r),
@@ -358,8 +358,7 @@ static bool decide(struct ledger *l, struct stale *s, struct act *a)
 {
     struct row *head = fold_head(l->fold, s->key, s->key_len);
     struct keeper *k = ledger_keeper_locked(l, s->home);
-    bool known =
-        head && (head->version == 1 || fold_base(l->fold, s->key, s->key_len));
+    bool known = head && (head->version == 1 || head->base);
     bool here = head && (head->home == s->home || head->home == 0);
 
     if (s->lost) {

@@ -194,13 +194,14 @@ void values_add(struct buf *values, const char *text, size_t len,
 
     if (values->len == 0)
         buf_addc(values, '{');
-    if (!value_find(text, len, field, &form))
-        return;
     if (values->data[values->len - 1] != '{')
         buf_addc(values, ',');
     buf_add_json(values, field, strlen(field));
     buf_addc(values, ':');
-    buf_add_json(values, form.data, form.len);
+    if (value_find(text, len, field, &form))
+        buf_add_json(values, form.data, form.len);
+    else
+        buf_addstr(values, "null");
 }
 
 void values_end(struct buf *values)
@@ -219,4 +220,10 @@ bool values_find(const char *values, size_t len, const char *field,
         return false;
     json_unescape(m.value, m.value_len, out);
     return true;
+}
+
+bool values_tell(const char *values, size_t len, const char *field)
+{
+    struct json_member m;
+    return find_n(values, len, field, strlen(field), &m);
 }

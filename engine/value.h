@@ -12,6 +12,9 @@
  * digits. */
 #define VALUE_INLINE 256
 
+/* The one value that is never held against another's. */
+#define VALUE_NULL "raw:null"
+
 /* The member at a dotted path of a row's text (or of any JSON object that
  * json_check() accepts): "a.b" is member "a.b", else member b of the object a.
  * Of several with one name the first. Arrays are not reached into. False:
@@ -37,12 +40,14 @@ void value_canonical(const char *value, size_t len, struct buf *out);
 bool value_find(const char *text, size_t len, const char *path,
                 struct buf *out);
 
-/* The values of a row whose text is not at hand: a JSON object, field to
- * canonical form as a string. Begin with an empty buf; add for each field, and
- * end. A field that is missing in the text is left out. */
+/* The values of a row whose text is not at hand: a JSON object, from field to
+ * canonical form as a string, or to null where the text has no such member.
+ * Begin with an empty buf; add for each field, and end. */
 void values_add(struct buf *values, const char *text, size_t len,
                 const char *field);
 void values_end(struct buf *values);
 /* A canonical form out of it, appended; false: it has none for this field. */
 bool values_find(const char *values, size_t len, const char *field,
                  struct buf *out);
+/* Was this field added? */
+bool values_tell(const char *values, size_t len, const char *field);

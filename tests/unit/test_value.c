@@ -102,10 +102,13 @@ static void values_stand_for_a_text(void **state)
     values_add(&values, row, strlen(row), "n");
     values_end(&values);
     assert_string_equal(values.data,
-                        "{\"a.b\":\"str:x\\\"y\",\"n\":\"num:1e1\"}");
+                        "{\"a.b\":\"str:x\\\"y\",\"gone\":null,"
+                        "\"n\":\"num:1e1\"}");
     assert_true(values_find(values.data, values.len, "a.b", &form));
     assert_string_equal(form.data, "str:x\"y");
     assert_false(values_find(values.data, values.len, "gone", &form));
+    assert_true(values_tell(values.data, values.len, "gone"));
+    assert_false(values_tell(values.data, values.len, "other"));
     buf_reset(&values);
     values_end(&values);
     assert_string_equal(values.data, "{}");
