@@ -204,32 +204,34 @@ bool commit_takes_echo_locked(struct ledger *l, const struct remote_message *m)
 /* --- answers ---------------------------------------------------------------
  */
 
-/* What the fold made of a write's record, in words. */
-static void judge(struct pending *p, enum fold_result res, struct row *row)
+/* What the fold made of a write's record, in words. row: the version, or what
+ * its key has instead. Caller holds l->lock. */
+static void judge_locked(struct group *g, struct pending *p,
+                         enum fold_result res, struct row *row)
 {
-    switch (res) {
-    case FOLD_APPLIED:
-    case FOLD_KNOWN:
-        if (row && !row->deleted)
+    const char *key = p->w.key;
+    size_t len = p->w.key_len;
+    bool there = row && !row->deleted;
+
+    if (res == FOLD_APPLIED || res == FOLD_KNOWN) {
+        if (there)
             p->row = row_ref(row);
         return;
-    case FOLD_VOID:
-    case FOLD_TAKEN:
-    case FOLD_PENDING:
-    case FOLD_LATE:
-        break;
     }
-    const char *key = p->w.kind == WRITE_RENAME ? p->w.to : p->w.key;
-    size_t len = p->w.kind == WRITE_RENAME ? p->w.to_len : p->w.key_len;
-    int shown = len > 120 ? 120 : (int)len;
-    if (p->w.must_be_new)
-        pending_refuse(p, -EEXIST,
-                       "'%.*s' was created by another process at the same time",
-                       shown, key);
-    else
-        pending_refuse(p, -ESTALE,
-                       "'%.*s' was changed by another process at the same time",
-                       shown, key);
+    if (res == FOLD_TAKEN) {
+        plan_refuse_value(g->l, p, &g->plan.builder.list[p->record]);
+        return;
+    }
+    /* Of a row that moves either end may have been changed. */
+    bool taken = p->w.must_be_new && (p->w.kind != WRITE_RENAME || there);
+    if (taken && p->w.kind == WRITE_RENAME) {
+        key = p->w.to;
+        len = p->w.to_len;
+    }
+    pending_refuse(p, taken ? -EEXIST : -ESTALE,
+                   "'%.*s' was %s by another process at the same time",
+                   len > 120 ? 120 : (int)len, key,
+                   taken ? "created" : "changed");
 }
 
 /* The texts just written are asked for next. */
@@ -360,10 +362,10 @@ static void finish(struct group *g, const struct remote_message *m)
                                 g->plan.builder.list[i].text_len);
     ledger_apply_locked(l, g->place, m, &rs, true, results, rows, &changes);
     ledger_tell_locked(l, &changes);
+    for (struct pending *p = g->writes.first; p; p = p->next)
+        judge_locked(g, p, results[p->record], rows[p->record]);
     ledger_unlock(l);
 
-    for (struct pending *p = g->writes.first; p; p = p->next)
-        judge(p, results[p->record], rows[p->record]);
     for (size_t i = 0; i < rs.n; i++)
         row_unref(rows[i]);
     free(rows);

@@ -5,6 +5,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/clock.h"
 #include "engine/text.h"
+#include "engine/value.h"
 
 /* A key as the group has made it so far. */
 struct key_state {
@@ -27,6 +28,13 @@ static bool same(const char *a, size_t a_len, const struct name *b)
 {
     return a_len == b->key_len && memcmp(a, b->key, a_len) == 0;
 }
+
+/* A value of a field that is unique: "field", NUL, its canonical form. */
+struct claim {
+    struct name key; /* the row that has it; where it still does */
+    size_t len;
+    char value[];
+};
 
 static uint64_t state_hash(const void *item)
 {
@@ -52,8 +60,22 @@ static bool name_has(const void *item, const void *key)
     return same(n->key, n->key_len, key);
 }
 
+static uint64_t claim_hash(const void *item)
+{
+    const struct claim *c = item;
+    return hash_bytes(c->value, c->len);
+}
+
+static bool claim_has(const void *item, const void *key)
+{
+    const struct claim *c = item;
+    const struct buf *b = key;
+    return c->len == b->len && memcmp(c->value, b->data, b->len) == 0;
+}
+
 static const struct map_type state_type = {state_hash, state_has};
 static const struct map_type name_type = {name_hash, name_has};
+static const struct map_type claim_type = {claim_hash, claim_has};
 
 void plan_init(struct plan *pl, struct ledger *l, bool inserts_only)
 {
@@ -61,6 +83,8 @@ void plan_init(struct plan *pl, struct ledger *l, bool inserts_only)
     pl->at_ms = clock_wall_ms();
     pl->keys = MAP_INIT(&state_type);
     pl->deferred = MAP_INIT(&name_type);
+    pl->values = MAP_INIT(&claim_type);
+    pl->awaited = MAP_INIT(&claim_type);
 }
 
 static void free_items(struct map *m)
@@ -76,6 +100,8 @@ void plan_end(struct plan *pl)
 {
     free_items(&pl->keys);
     free_items(&pl->deferred);
+    free_items(&pl->values);
+    free_items(&pl->awaited);
 }
 
 void plan_release(struct plan *pl)
@@ -169,13 +195,146 @@ static void defer_key(struct plan *pl, const char *key, size_t len)
     map_put(&pl->deferred, n, n);
 }
 
+/* --- unique values ----------------------------------------------------------
+ */
+
+/* The next field that is unique and has a value in text, from rule *at on.
+ * NULL at the end; *claim is what it is known by in the maps. */
+static const char *next_unique(const struct plan *pl, size_t *at,
+                               const char *text, size_t len, struct buf *claim)
+{
+    const char *field;
+    bool unique;
+
+    while ((field = fold_rule_at(pl->l->fold, *at, &unique))) {
+        ++*at;
+        if (!unique)
+            continue;
+        buf_reset(claim);
+        buf_addstr(claim, field);
+        buf_addc(claim, '\0');
+        size_t start = claim->len;
+        if (value_find(text, len, field, claim) &&
+            strcmp(claim->data + start, VALUE_NULL) != 0)
+            return field;
+    }
+    return NULL;
+}
+
+static void claim_value(struct map *m, const struct buf *claim, struct name key)
+{
+    struct claim *c = xmalloc(sizeof(*c) + claim->len);
+
+    c->key = key;
+    c->len = claim->len;
+    memcpy(c->value, claim->data, claim->len);
+    free(map_put(m, claim, c));
+}
+
+static void claim_values(struct plan *pl, struct map *m, struct name key,
+                         const char *text, size_t len)
+{
+    AUTO_BUF struct buf claim = BUF_INIT;
+
+    for (size_t at = 0; next_unique(pl, &at, text, len, &claim);)
+        claim_value(m, &claim, key);
+}
+
+/* Is this the value that the group has given to the row? */
+static bool still_has(const struct plan *pl, const struct claim *c,
+                      const char *field)
+{
+    struct key_state s = look(pl, c->key.key, c->key.key_len);
+    AUTO_BUF struct buf form = BUF_INIT;
+    size_t skip = strlen(field) + 1;
+
+    return s.live && s.text && value_find(s.text, s.text_len, field, &form) &&
+           buf_equals(&form, c->value + skip, c->len - skip);
+}
+
+static bool changed_by_group(const struct plan *pl, const struct row *r)
+{
+    struct name name = {row_key(r), r->key_len};
+    return map_get(&pl->keys, hash_bytes(name.key, name.key_len), &name);
+}
+
+static void refuse_value(struct pending *p, const char *field, const char *text,
+                         size_t len, const char *key, size_t key_len)
+{
+    struct json_member m = {.value = "", .value_len = 0};
+
+    value_at(text, len, field, &m);
+    pending_refuse(p, -EEXIST,
+                   "%s is unique, and '%.*s' has the value %.*s already", field,
+                   shown_len(key_len), key, shown_len(m.value_len), m.value);
+}
+
+void plan_refuse_value(const struct ledger *l, struct pending *p,
+                       const struct record *r)
+{
+    const char *field = NULL;
+    const struct row *has = fold_taken(l->fold, r->key, r->key_len, r->text,
+                                       r->text_len, NULL, &field);
+
+    if (has)
+        refuse_value(p, field, r->text, r->text_len, row_key(has),
+                     has->key_len);
+    else
+        pending_refuse(p, -EEXIST,
+                       "another process wrote the value of a unique field of "
+                       "'%.*s' at the same time",
+                       shown_len(r->key_len), r->key);
+}
+
+/* May the row `to` have this text, when row `from` (the same where it does not
+ * move) is gone? What waits before it has the first say. */
+static enum plan_result check_unique(struct plan *pl, struct pending *p,
+                                     struct name from, struct name to,
+                                     const char *text, size_t len)
+{
+    AUTO_BUF struct buf claim = BUF_INIT;
+    const char *field;
+
+    for (size_t at = 0; (field = next_unique(pl, &at, text, len, &claim));) {
+        uint64_t hash = hash_bytes(claim.data, claim.len);
+        if (map_get(&pl->awaited, hash, &claim))
+            return PLAN_LATER;
+        const struct claim *c = map_get(&pl->values, hash, &claim);
+        if (c && !same(c->key.key, c->key.key_len, &from) &&
+            !same(c->key.key, c->key.key_len, &to) && still_has(pl, c, field)) {
+            refuse_value(p, field, text, len, c->key.key, c->key.key_len);
+            return PLAN_REFUSED;
+        }
+        size_t skip = strlen(field) + 1;
+        struct row *rows[2];
+        size_t n = index_find(fold_index(pl->l->fold, field), claim.data + skip,
+                              claim.len - skip, 0, rows, 2);
+        for (size_t i = 0; i < n; i++) {
+            const char *key = row_key(rows[i]);
+            size_t key_len = rows[i]->key_len;
+            if (same(key, key_len, &from) || same(key, key_len, &to) ||
+                changed_by_group(pl, rows[i]))
+                continue;
+            if (is_deferred(pl, key, key_len))
+                return PLAN_LATER;
+            refuse_value(p, field, text, len, key, key_len);
+            return PLAN_REFUSED;
+        }
+    }
+    return PLAN_TAKEN;
+}
+
 /* What comes behind must not overtake it. */
 static enum plan_result defer(struct plan *pl, const struct pending *p,
                               enum plan_result how)
 {
+    struct name key = {p->w.key, p->w.key_len};
+
     defer_key(pl, p->w.key, p->w.key_len);
     if (p->w.kind == WRITE_RENAME)
         defer_key(pl, p->w.to, p->w.to_len);
+    if (p->w.text)
+        claim_values(pl, &pl->awaited, key, p->w.text, p->w.text_len);
     return how;
 }
 
@@ -247,6 +406,9 @@ static void add_record(struct plan *pl, const struct pending *p,
 
     add(pl, &r);
     set_state(pl, &r);
+    if (verb == RECORD_PUT)
+        claim_values(pl, &pl->values, (struct name){r.key, r.key_len}, text,
+                     text_len);
 }
 
 /* The same alone, and what must go with it. */
@@ -304,6 +466,13 @@ static enum plan_result plan_put(struct plan *pl, struct pending *p)
         return PLAN_REFUSED;
     if (pl->inserts_only && s.live)
         return defer(pl, p, PLAN_LATER);
+    struct name key = {p->w.key, p->w.key_len};
+    enum plan_result r =
+        check_unique(pl, p, key, key, p->w.text, p->w.text_len);
+    if (r == PLAN_LATER)
+        return defer(pl, p, r);
+    if (r == PLAN_REFUSED)
+        return r;
     p->record = pl->builder.n;
     add_change(pl, p, &s, RECORD_PUT, p->w.text, p->w.text_len);
     return PLAN_TAKEN;
@@ -386,6 +555,13 @@ static enum plan_result plan_rename(struct plan *pl, struct pending *p)
         if (len > 0 && text[len - 1] == '\n')
             len--;
     }
+    enum plan_result r =
+        check_unique(pl, p, (struct name){p->w.key, p->w.key_len},
+                     (struct name){p->w.to, p->w.to_len}, text, len);
+    if (r == PLAN_LATER)
+        return defer(pl, p, r);
+    if (r == PLAN_REFUSED)
+        return r;
     if (from.row)
         hold_row(pl, from.row);
     /* Somebody may be about to change either row: then neither happens. */

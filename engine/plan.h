@@ -13,6 +13,8 @@ struct plan {
     size_t bytes;        /* of the records, as a batch would have them */
     struct map keys;     /* what became of the keys the group touches */
     struct map deferred; /* keys whose writes wait: those behind them too */
+    struct map values;   /* of unique fields, as the group has them */
+    struct map awaited;  /* the same of writes that wait */
     struct row **rows;   /* references: the records borrow their texts */
     size_t n_rows, cap_rows;
     struct buf *bufs; /* texts made for this group */
@@ -34,6 +36,11 @@ size_t plan_room(const struct plan *pl, const struct pending *p);
 /* After that the maps are not needed. */
 void plan_end(struct plan *pl);
 void plan_release(struct plan *pl);
+
+/* For a write whose record r (with its text) came to be void, since another row
+ * has a unique value of it. */
+void plan_refuse_value(const struct ledger *l, struct pending *p,
+                       const struct record *r);
 
 /* For a write that is refused. */
 void pending_refuse(struct pending *p, int r, const char *fmt, ...)
