@@ -345,6 +345,36 @@ int database_room(struct database *d, size_t n, struct err *err)
                    have, GUILD_CHANNELS);
 }
 
+/* The answer to a create was lost: has it come about? A channel has no nonce,
+ * and asking for it again would make another. Moves it to the front. */
+static bool find_made(struct database *d, enum remote_channel_kind kind,
+                      uint64_t parent, const char *name,
+                      struct remote_reply *reply)
+{
+    struct remote_request req = {
+        .op = REMOTE_CHANNELS,
+        .priority = REMOTE_INTERACTIVE,
+        .guild = d->id,
+    };
+
+    if (remote_run(d->engine->core.remote, &req, reply, NULL) < 0)
+        return false;
+    for (size_t i = 0; i < reply->n_channels; i++) {
+        struct remote_channel c = reply->channels[i];
+        engine_lock(d->engine);
+        bool known = database_chan_locked(d, c.id) != NULL;
+        engine_unlock(d->engine);
+        if (known || c.kind != kind || c.parent_id != parent ||
+            strcmp(c.name, name) != 0)
+            continue;
+        reply->channels[i] = reply->channels[0];
+        reply->channels[0] = c;
+        return true;
+    }
+    remote_reply_release(reply);
+    return false;
+}
+
 int database_add_channel(struct database *d, enum remote_channel_kind kind,
                          uint64_t parent, const char *name, const char *topic,
                          uint64_t *out, struct err *err)
@@ -361,6 +391,8 @@ int database_add_channel(struct database *d, enum remote_channel_kind kind,
     };
 
     int r = remote_run(d->engine->core.remote, &req, &reply, err);
+    if (r == -EIO || r == -ETIMEDOUT || r == -ENETUNREACH)
+        r = find_made(d, kind, parent, name, &reply) ? 0 : r;
     if (r < 0)
         return err_wrap(err, r, "the channel '%s' cannot be created", name);
     *out = reply.channels[0].id;
