@@ -105,6 +105,20 @@ forget_requests
 assert_exit 0 dbcord explain prod users
 assert_eq "$(($(requests) - $(jq .requests "$WORK/out") <= 6))" 1
 
+# An index is used as soon as it is there, and finds the same rows.
+before=$(keys '{"role":"admin"}')
+dbcord index-create prod users role >"$WORK/made" || fail index-create
+dbcord index-create prod users address.city >"$WORK/made" || fail index-create
+assert_eq "$(keys '{"role":"admin"}')" "$before"
+assert_eq "$(keys '{"role":{"$in":["teacher","student","student"]}}')" 'ada bob dan'
+assert_eq "$(keys '{"address.city":"Paris"}')" 'cyn'
+assert_exit 0 dbcord explain prod users '{"role":"admin","age":{"$gt":30}}'
+assert_eq "$(jq -c '[.how, .how_field, .examined, .matched]' "$WORK/out")" '["index","role",2,1]'
+assert_exit 0 dbcord explain prod users '{"role":"nobody"}'
+assert_eq "$(jq -c '[.how, .examined]' "$WORK/out")" '["index",0]'
+assert_exit 0 dbcord explain prod users '{"role":"admin","id":"eve"}'
+assert_eq "$(jq -c '[.how, .examined, .returned]' "$WORK/out")" '["key",1,1]'
+
 # Refused: each names what is wrong.
 assert_exit 4 dbcord find prod users '{"role":'
 assert_exit 4 dbcord find prod users '[1]'
