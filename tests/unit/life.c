@@ -188,22 +188,28 @@ void life_check_row(struct life *l, struct table *t, const char *who,
     free(text);
 }
 
-static void assert_listed(struct life *l, struct table *t, const char *who)
+static void check_order(struct life *l, struct table *t, const char *who)
 {
     struct row *rows[MODEL_KEYS + 1];
-    size_t n = row_list(t, 0, rows, MODEL_KEYS + 1), there = model_count(&l->m);
+    uint32_t list[MODEL_KEYS];
+    size_t n = row_list(t, 0, rows, MODEL_KEYS + 1);
+    size_t there = model_list(&l->m, list);
 
     CHECK(l, n == there, "%s lists %zu rows, not %zu", who, n, there);
     CHECK(l, row_count(t) == there, "%s counts %zu rows", who, row_count(t));
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        CHECK(l, model_number(row_key(rows[i])) == list[i],
+              "%s lists %s in place %zu, where %u belongs", who,
+              row_key(rows[i]), i, list[i]);
         row_unref(rows[i]);
+    }
 }
 
 void life_check(struct life *l, struct table *t, const char *who)
 {
     for (uint32_t i = 0; i < MODEL_KEYS; i++)
         life_check_row(l, t, who, i);
-    assert_listed(l, t, who);
+    check_order(l, t, who);
 }
 
 /* --- what happens to processes ---------------------------------------------
@@ -257,9 +263,12 @@ void life_restart(struct life *l)
 void life_settle(struct life *l)
 {
     say(l, "all row messages are brought up to date");
-    life_no_faults(l);
-    for (int i = 0; i < PROCESSES; i++)
-        process_wait_settled(&l->p[i]);
+    life_calm_down(l);
+    /* What one does is news to the other, and may leave it something to do. */
+    for (int i = 0; i < 2 * PROCESSES; i++) {
+        process_wait_settled(&l->p[i % PROCESSES]);
+        life_quiet(l);
+    }
 }
 
 /* Ids are made as if it were some days before; never more than the last time,

@@ -5,7 +5,8 @@
  *     life_write.c   single writes and many at once
  *     life_storm.c   processes that do not hear of each other
  *     life_find.c    indexes, finding, counting, getting
- *     life_time.c    histories, snapshots, imports, verification
+ *     life_time.c    histories, and going back to a version
+ *     life_snapshot.c, life_import.c, life_verify.c
  *
  * Each life_... function is one step; all draw from l->rng. */
 #pragma once
@@ -150,8 +151,19 @@ void life_write_many(struct life *l);
  */
 
 void life_storm(struct life *l);
+/* The order in which t lists its rows is taken as it is. */
+void life_take_order(struct life *l, struct table *t);
 /* Settles what a process was told of writes of which some failed. */
 void life_take(struct life *l, const struct ask *asks, size_t n);
+
+/* --- life_find.c -----------------------------------------------------------
+ */
+
+void life_find(struct life *l);
+void life_find_cold(struct life *l);
+/* The search becomes better or worse. */
+void life_search(struct life *l);
+void life_index(struct life *l);
 
 /* --- life_time.c -----------------------------------------------------------
  */
@@ -164,3 +176,11 @@ char *life_version_text(struct life *l, struct table *t,
 void life_check_history(struct life *l, struct table *t, uint32_t i);
 void life_history(struct life *l);
 void life_restore(struct life *l);
+
+/* --- life_snapshot.c, life_import.c, life_verify.c -------------------------
+ */
+
+void life_snapshot(struct life *l);
+void life_snapshot_restore(struct life *l);
+void life_import(struct life *l);
+void life_verify(struct life *l);

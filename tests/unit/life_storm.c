@@ -265,7 +265,7 @@ static void adopt(struct life *l, struct table *t, uint32_t i)
     history_release(&h);
 }
 
-static void take_order(struct life *l, struct table *t)
+void life_take_order(struct life *l, struct table *t)
 {
     struct row *rows[MODEL_KEYS];
     size_t n = row_list(t, 0, rows, MODEL_KEYS);
@@ -282,7 +282,7 @@ static void settle_claims(struct life *l, struct table *t)
     mark_voided(l);
     for (uint32_t i = 0; i < MODEL_KEYS; i++)
         adopt(l, t, i);
-    take_order(l, t);
+    life_take_order(l, t);
     for (size_t i = 0; i < l->n_claims; i++)
         free(l->claims[i].text);
     l->n_claims = 0;

@@ -304,4 +304,7 @@ void life_write_many(struct life *l)
             judge(l, &a->plan, l->p[a->process].table, a->r, a->why);
         meant_release(&a->plan);
     }
+    /* One that needs a file first leaves after those that came later. */
+    life_quiet(l);
+    life_take_order(l, l->p[asks[0].process].table);
 }

@@ -33,6 +33,21 @@ void model_release(struct model *m)
     *m = (struct model){0};
 }
 
+void model_copy(const struct model *m, struct model *out)
+{
+    *out = *m;
+    for (size_t i = 0; i < MODEL_KEYS; i++) {
+        struct model_row *r = &out->rows[i];
+        r->text = r->text ? xstrdup(r->text) : NULL;
+        r->versions = xcalloc(r->n_versions + 1, sizeof(*r->versions));
+        for (size_t k = 0; k < r->n_versions; k++) {
+            const struct version_of_row *v = &m->rows[i].versions[k];
+            r->versions[k] = (struct version_of_row){
+                v->number, v->text ? xstrdup(v->text) : NULL};
+        }
+    }
+}
+
 /* Some are dull, some are not. */
 const char *model_key(uint32_t i, char out[MODEL_KEY_SIZE])
 {
@@ -532,6 +547,8 @@ static void random_term(struct model_term *t, const struct model *m,
         .op = draw(rng, 3) ? OP_EQ : draw(rng, OP_CONTAINS + 1),
         .n = 1,
     };
+    if (is_range(t->op))
+        t->field = draw(rng, FIELD_TAGS);
     if (t->op == OP_IN)
         t->n = draw(rng, 4);
     if (t->op == OP_PREFIX)

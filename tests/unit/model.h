@@ -64,6 +64,7 @@ struct model {
 };
 
 void model_release(struct model *m);
+void model_copy(const struct model *m, struct model *out);
 const char *model_key(uint32_t i, char out[MODEL_KEY_SIZE]);
 /* The number of a key; MODEL_KEYS: none of ours. */
 uint32_t model_number(const char *key);
