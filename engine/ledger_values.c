@@ -153,6 +153,7 @@ static void give_run(void *arg)
     }
     l->giving = false;
     ledger_unlock(l);
+    core_count(l->core, &l->core->catching_up, -1);
     ledger_unref(l);
 }
 
@@ -165,8 +166,10 @@ void ledger_give_values(struct ledger *l)
     if (start)
         l->giving = true;
     ledger_unlock(l);
-    if (start)
-        job_run(l->core->pool, give_run, ledger_ref(l));
+    if (!start)
+        return;
+    core_count(l->core, &l->core->catching_up, 1);
+    job_run(l->core->pool, give_run, ledger_ref(l));
 }
 
 bool ledger_lacks_values(struct ledger *l)

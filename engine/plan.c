@@ -302,6 +302,8 @@ static enum plan_result check_unique(struct plan *pl, struct pending *p,
         const struct claim *c = map_get(&pl->values, hash, &claim);
         if (c && !same(c->key.key, c->key.key_len, &from) &&
             !same(c->key.key, c->key.key_len, &to) && still_has(pl, c, field)) {
+            if (is_deferred(pl, c->key.key, c->key.key_len))
+                return PLAN_LATER;
             refuse_value(p, field, text, len, c->key.key, c->key.key_len);
             return PLAN_REFUSED;
         }
