@@ -305,6 +305,25 @@ static struct place field_place(const struct import_reader *reader,
     return import_reader_place(reader, row, offset);
 }
 
+/* A row that has run->value in this field and is not written anew by a line
+ * before: a reference, or NULL. */
+static struct row *holder(struct run *run, const char *field)
+{
+    struct row *rows[2];
+    struct row *found = NULL;
+
+    ssize_t n = ledger_index_find(run->table->ledger, field, run->value.data,
+                                  run->value.len, 0, rows, 2);
+    for (ssize_t i = 0; i < n; i++) {
+        struct span key = {row_key(rows[i]), rows[i]->key_len};
+        if (!found && !map_get(&run->keys, hash_bytes(key.text, key.len), &key))
+            found = rows[i];
+        else
+            row_unref(rows[i]);
+    }
+    return found;
+}
+
 static void check_uniques(struct run *run, const struct import_reader *reader,
                           const struct import_row *row)
 {
@@ -317,12 +336,20 @@ static void check_uniques(struct run *run, const struct import_reader *reader,
             buf_equals(&run->value, "raw:null", 8))
             continue;
         size_t line = note(run, &u->values, &run->value, row->at.line);
-        if (!line)
+        struct row *there = line ? NULL : holder(run, u->field);
+        if (line)
+            err_set(&why, -EEXIST,
+                    "field '%s' must be unique, and the row in line %zu has "
+                    "this value already",
+                    u->field, line);
+        else if (there)
+            err_set(&why, -EEXIST,
+                    "field '%s' must be unique, and the row '%.*s' of the "
+                    "table has this value",
+                    u->field, shown(there->key_len), row_key(there));
+        else
             continue;
-        err_set(&why, -EEXIST,
-                "field '%s' must be unique, and the row in line %zu has this "
-                "value already",
-                u->field, line);
+        row_unref(there);
         add_error(run, field_place(reader, row, u->field), -EEXIST, &why);
     }
 }
