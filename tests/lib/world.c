@@ -225,7 +225,7 @@ void process_wait_settled(struct process *p)
     for (;;) {
         struct buf b = BUF_INIT;
         engine_status(p->engine, &b);
-        bool idle = true;
+        bool idle = status_number(b.data, "\"indexes_behind\":") == 0;
         for (char *at = b.data; (at = strstr(at, "\"stale\":")); at++)
             idle &= strncmp(at, "\"stale\":0,", 10) == 0;
         buf_release(&b);

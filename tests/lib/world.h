@@ -58,7 +58,7 @@ void process_wait_tables(struct process *p, size_t n);
 /* Until nothing is under way: what a connection or a gap has made it list
  * again is there. */
 void process_wait_idle(struct process *p);
-/* Until every row message shows what it should. */
+/* Until every row message shows what it should, and indexes their rows. */
 void process_wait_settled(struct process *p);
 
 /* One row; the result of the commit. */

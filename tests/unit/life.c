@@ -188,28 +188,31 @@ void life_check_row(struct life *l, struct table *t, const char *who,
     free(text);
 }
 
-static void check_order(struct life *l, struct table *t, const char *who)
+bool life_in_order(struct life *l, struct table *t)
 {
     struct row *rows[MODEL_KEYS + 1];
     uint32_t list[MODEL_KEYS];
     size_t n = row_list(t, 0, rows, MODEL_KEYS + 1);
-    size_t there = model_list(&l->m, list);
+    bool same = n == model_list(&l->m, list);
 
-    CHECK(l, n == there, "%s lists %zu rows, not %zu", who, n, there);
-    CHECK(l, row_count(t) == there, "%s counts %zu rows", who, row_count(t));
     for (size_t i = 0; i < n; i++) {
-        CHECK(l, model_number(row_key(rows[i])) == list[i],
-              "%s lists %s in place %zu, where %u belongs", who,
-              row_key(rows[i]), i, list[i]);
+        if (same && model_number(row_key(rows[i])) != list[i]) {
+            same = false;
+            say(l, "%s in place %zu, where %u belongs", row_key(rows[i]), i,
+                list[i]);
+        }
         row_unref(rows[i]);
     }
+    return same;
 }
 
 void life_check(struct life *l, struct table *t, const char *who)
 {
     for (uint32_t i = 0; i < MODEL_KEYS; i++)
         life_check_row(l, t, who, i);
-    check_order(l, t, who);
+    CHECK(l, life_in_order(l, t), "%s", who);
+    CHECK(l, row_count(t) == model_count(&l->m), "%s counts %zu", who,
+          row_count(t));
 }
 
 /* --- what happens to processes ---------------------------------------------

@@ -97,6 +97,8 @@ void life_calm_down(struct life *l);
 struct process *life_someone(struct life *l, int *which);
 void life_check_row(struct life *l, struct table *t, const char *who,
                     uint32_t i);
+/* Does t list its rows as the model does? */
+bool life_in_order(struct life *l, struct table *t);
 void life_check(struct life *l, struct table *t, const char *who);
 /* An answer that is no clear no: the store failed. */
 bool is_failure(int r);

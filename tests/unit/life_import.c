@@ -59,13 +59,11 @@ static int play_lines(struct model *m, const struct line *lines, size_t n,
         const struct model_row *row = &m->rows[line->i];
         if (row->there && strcmp(row->text, line->text) == 0)
             continue;
-        if (row->there && !upsert)
+        if ((row->there && !upsert) ||
+            model_conflict(m, line->i, line->i, &line->f) < MODEL_KEYS)
             r = -EEXIST;
         model_put(m, line->i, &line->f, line->text);
     }
-    for (int f = 0; f < MODEL_FIELDS; f++)
-        if (m->unique[f] && model_has_duplicates(m, f))
-            r = -EEXIST;
     return r;
 }
 
@@ -94,6 +92,8 @@ void life_import(struct life *l)
     for (size_t k = 0; r < 0 && k < n; k++)
         say(l, "     %s", lines[k].text);
     CHECK(l, r == wanted, "%d (%s) instead of %d", r, err.text, wanted);
+    CHECK(l, r == 0 || res.inserted + res.replaced == 0,
+          "refused, and %zu rows written", res.inserted + res.replaced);
     if (r == 0) {
         model_release(&l->m);
         l->m = then;
