@@ -3,8 +3,8 @@
 #include "engine/base/alloc.h"
 #include "engine/ledger_impl.h"
 
-/* Messages of two channels, and the files of batches, may be seen in another
- * order than that of their ids by so much. */
+/* Messages of two channels may be seen in another order than that of their ids
+ * by so much. */
 #define OVERLAP_MS 30000
 
 static uint64_t later(const uint64_t id[2])
@@ -12,12 +12,22 @@ static uint64_t later(const uint64_t id[2])
     return id[0] > id[1] ? id[0] : id[1];
 }
 
+/* Is something that was told of still to be fetched, for whichever ledger? */
+static bool is_catching_up(struct core *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool busy = c->catching_up > 0;
+    pthread_mutex_unlock(&c->lock);
+    return busy;
+}
+
 void ledger_note_told_locked(struct ledger *l)
 {
     uint64_t id = later(l->gap || l->relisting ? l->gap_from : l->seen);
     uint64_t overlap = (uint64_t)OVERLAP_MS << 22;
 
-    if (l->state == LEDGER_OPEN && id > l->told + overlap)
+    if (l->state == LEDGER_OPEN && id > l->told + overlap &&
+        !is_catching_up(l->core))
         l->told = id - overlap;
 }
 

@@ -464,6 +464,29 @@ static void a_long_log_is_written_again(void **state)
     process_stop(&p);
 }
 
+/* Too many rows to write them all again: what came since is merged. */
+static void small_messages_of_a_large_log_are_merged(void **state)
+{
+    struct memstore *s = *state;
+    struct process p;
+    char key[16], text[40];
+
+    process_start(&p, s);
+    fill(&p, 21000);
+    index_by(p.table, "n", false);
+    uint64_t channel = channel_of(p.table, "n");
+    size_t whole = memstore_messages(s, channel);
+    for (int i = 0; i < 140; i++) {
+        snprintf(key, sizeof(key), "k%d", i % 90);
+        snprintf(text, sizeof(text), "{\"n\":\"%d\"}", i);
+        assert_int_equal(put(p.table, key, text), 0);
+        wait_indexed(&p);
+    }
+    assert_in_range(memstore_messages(s, channel), whole + 1, whole + 80);
+    assert_int_equal(assert_found(&p, "n", true), 21000);
+    process_stop(&p);
+}
+
 /* --- whatever happens ------------------------------------------------------
  */
 
@@ -746,6 +769,7 @@ int main(void)
         CASE(closing_writes_what_is_gathered),
         CASE(large_rows_are_told_too),
         CASE(a_long_log_is_written_again),
+        CASE(small_messages_of_a_large_log_are_merged),
         CASE(a_crash_while_it_is_made_can_be_made_up_for),
         CASE(a_lost_answer_leaves_one_channel),
         CASE(what_a_crash_left_unwritten_is_made_up_for),

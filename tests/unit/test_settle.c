@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
 #include "engine/base/alloc.h"
+#include "engine/base/clock.h"
 #include "tests/lib/world.h"
 
 static int setup(void **state)
@@ -87,6 +89,34 @@ static void ten_updates_are_one_edit(void **state)
     assert_text(p.table, "a", "{\"id\":\"a\",\"n\":10}");
     assert_int_equal(version_of(p.table, "a"), 11);
     assert_int_equal(home_of(p.table, "a"), home);
+    process_stop(&p);
+}
+
+/* A row that is updated all the time is shown every few gathering times, and no
+ * oftener however long that goes on. */
+static void updates_that_go_on_are_gathered_again_and_again(void **state)
+{
+    struct memstore *s = *state;
+    struct process p;
+    char text[32];
+
+    process_start_bare(&p, s, false, 100);
+    process_open_table(&p);
+    assert_int_equal(put(p.table, "a", "{\"n\":0}"), 0);
+    memstore_reset_counts(s);
+    int64_t end = clock_mono_ms() + 2000;
+    int n = 0;
+    while (clock_mono_ms() < end) {
+        snprintf(text, sizeof(text), "{\"n\":%d}", ++n);
+        assert_int_equal(put(p.table, "a", text), 0);
+        struct timespec ts = {0, 5000000};
+        nanosleep(&ts, NULL);
+    }
+    /* One in five times 100 ms, and what a slow machine makes of it. */
+    assert_in_range(memstore_count(s, REMOTE_EDIT), 1, 8);
+    process_wait_settled(&p);
+    snprintf(text, sizeof(text), "{\"id\":\"a\",\"n\":%d}", n);
+    assert_shows(s, p.table, home_of(p.table, "a"), text);
     process_stop(&p);
 }
 
@@ -386,6 +416,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(ten_updates_are_one_edit),
+        CASE(updates_that_go_on_are_gathered_again_and_again),
         CASE(messages_of_deleted_rows_go_together),
         CASE(old_messages_go_one_by_one),
         CASE(a_row_created_again_lives_in_its_new_message),
