@@ -43,7 +43,7 @@ const struct command command_explain = {
     .summary = "Show how a find is carried out, and what it costs",
     .details =
         "Carries it out without showing the rows: the ways there are, each "
-        "with the requests,\nrows and bytes that were expected, the one that "
+        "with the requests, rows and bytes that were expected, the one that "
         "was chosen, and what it took.",
     .example = "prod users '{\"email\":\"ada@x.org\"}'",
     COMMAND_OPTIONS(options),

@@ -52,8 +52,8 @@ const struct command command_find_rows = {
     .summary = "Show the rows that match",
     .details =
         "The condition is an object of fields: a value the field must have, "
-        "or operators:\n$eq $ne $gt $gte $lt $lte $contains $in $exists "
-        "$prefix. All must hold; a dotted field\nreaches into objects. "
+        "or operators: $eq $ne $gt $gte $lt $lte $contains $in $exists "
+        "$prefix. All must hold; a dotted field reaches into objects. "
         "Without a condition all rows match. docs/queries.md tells all.",
     .example = "prod users '{\"role\":\"student\"}' --sort=-age --limit=10",
     COMMAND_OPTIONS(options),
