@@ -116,6 +116,39 @@ static void one_group_may_hold_a_keys_whole_life(void **state)
     process_stop(&p);
 }
 
+/* A file is filled before the next is begun: rows of 300 bytes, a tenth of a
+ * hundred thousand in files of a tenth of 10 MiB. */
+static void many_rows_need_few_messages(void **state)
+{
+    enum { ROWS = 10000 };
+    struct memstore *s = *state;
+    struct process p;
+    struct writes w;
+    char key[16], text[301];
+
+    memstore_set_max_file(s, 1 << 20);
+    process_start(&p, s);
+    for (int turn = 0; turn < 2; turn++) {
+        writes_init(&w);
+        memstore_reset_counts(s);
+        memstore_hold(s, REMOTE_POST, true);
+        for (int i = 0; i < ROWS; i++) {
+            snprintf(key, sizeof(key), "%d", i);
+            int n =
+                snprintf(text, sizeof(text), "{\"id\":\"%s\",\"s\":\"", key);
+            memset(text + n, 'a' + turn, sizeof(text) - (size_t)n);
+            memcpy(text + sizeof(text) - 3, "\"}", 3);
+            writes_put(&w, p.table, key, text);
+        }
+        memstore_hold(s, REMOTE_POST, false);
+        writes_wait(&w);
+        assert_int_equal(w.failed, 0);
+        assert_in_range(memstore_count(s, REMOTE_POST), 4, 6);
+    }
+    assert_int_equal(row_count(p.table), ROWS);
+    process_stop(&p);
+}
+
 struct loop {
     pthread_t thread;
     struct table *table;
@@ -743,6 +776,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(writes_that_wait_leave_together),
         CASE(one_group_may_hold_a_keys_whole_life),
+        CASE(many_rows_need_few_messages),
         CASE(writers_share_every_commit),
         CASE(state_is_checked_when_it_leaves),
         CASE(one_refusal_does_not_stop_the_group),
