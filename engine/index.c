@@ -71,6 +71,13 @@ bool row_value(const struct row *r, const char *field, struct buf *out)
     return false;
 }
 
+bool row_tells_value(const struct row *r, const char *field)
+{
+    return row_text(r) ||
+           (row_values(r) &&
+            values_tell(row_values(r), strlen(row_values(r)), field));
+}
+
 /* --- slots ---------------------------------------------------------------- */
 
 static size_t place_of(const struct index *ix, uint32_t hash)

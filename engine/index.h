@@ -24,6 +24,9 @@ const char *index_field(const struct index *ix);
 /* The canonical form of a row's field, appended: from its text, or from what
  * is known of a text that is an attachment. False: it has none. */
 bool row_value(const struct row *r, const char *field, struct buf *out);
+/* Is that known? Not of a row whose text is an attachment, where the field got
+ * its index after the row came: until its text was fetched again. */
+bool row_tells_value(const struct row *r, const char *field);
 
 void index_put(struct index *ix, struct row *r);
 void index_remove(struct index *ix, const struct row *r);

@@ -34,7 +34,7 @@ int work_value(struct work *w, struct row *r, bool *has, struct buf *out,
     *has = false;
     if (r->deleted)
         return 0;
-    if (track_has_values(r)) {
+    if (track_has_value(r, w->x->field)) {
         *has = row_value(r, w->x->field, out);
         return 0;
     }

@@ -258,9 +258,9 @@ static void arm_timer_locked(struct indexer *ix)
 }
 
 /* Is the value of a row known without asking for its text? */
-bool track_has_values(const struct row *r)
+bool track_has_value(const struct row *r, const char *field)
 {
-    return !r || r->deleted || row_text(r) || row_values(r);
+    return !r || r->deleted || row_tells_value(r, field);
 }
 
 static bool value_of(const struct row *r, const char *field, struct buf *out)
@@ -273,7 +273,7 @@ static bool is_changed(const struct ledger_change *c, const char *field)
     AUTO_BUF struct buf was = BUF_INIT;
     AUTO_BUF struct buf is = BUF_INIT;
 
-    if (!track_has_values(c->old) || !track_has_values(c->now))
+    if (!track_has_value(c->old, field) || !track_has_value(c->now, field))
         return true;
     bool had = value_of(c->old, field, &was),
          has = value_of(c->now, field, &is);

@@ -82,7 +82,7 @@ void track_need_locked(struct indexer *ix, struct track *x, const char *key,
 void track_drop_locked(struct track *x, struct dirty *d);
 int64_t track_gather_ms(const struct indexer *ix, bool later);
 /* Is the value of a row known without asking for its text? */
-bool track_has_values(const struct row *r);
+bool track_has_value(const struct row *r, const char *field);
 
 /* A message that is in the log. */
 void track_add_logged_locked(struct track *x, uint64_t message, size_t entries,

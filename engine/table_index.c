@@ -196,7 +196,7 @@ static int value_of(struct table *t, struct row *r, const char *field,
 {
     struct text *text;
 
-    if (row_text(r) || row_values(r)) {
+    if (row_tells_value(r, field)) {
         *has = row_value(r, field, out);
         return 0;
     }
