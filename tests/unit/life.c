@@ -52,10 +52,14 @@ void life_print(void)
         return;
     /* All that the store holds, for who wants to know it. */
     if (getenv("DBCORD_MODEL_DUMP")) {
-        uint64_t channel = memstore_channel(running->store, "table-users", 0);
-        print_channel(running->store, channel);
-        print_channel(running->store,
-                      memstore_channel(running->store, "history", 0));
+        static const char *const names[] = {
+            "table-users",   "history",        "idx-users-email",
+            "idx-users-age", "idx-users-role", "idx-users-obj_a_b",
+            "idx-users-ok",  "idx-users-tags",
+        };
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+            print_channel(running->store,
+                          memstore_channel(running->store, names[i], 0));
     }
 }
 
