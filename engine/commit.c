@@ -201,6 +201,11 @@ bool commit_takes_echo_locked(struct ledger *l, const struct remote_message *m)
     return true;
 }
 
+uint64_t commit_echo_locked(const struct ledger *l)
+{
+    return l->group && l->group->has_echo ? l->group->echo.id : 0;
+}
+
 /* --- answers ---------------------------------------------------------------
  */
 

@@ -33,12 +33,15 @@ struct core {
     atomic_bool hasty;   /* the background writer does not wait any more */
     atomic_bool stopped; /* the background writer begins nothing more */
 
+    atomic_bool checkpointing; /* one at a time */
+
     _Atomic uint64_t sent; /* remote_reply.sent, all together */
 
     pthread_mutex_t lock; /* leaf: nothing else is taken under it */
     pthread_cond_t idle;  /* with lock: a count went to 0 */
     size_t requests;      /* under lock, as all below: submitted, unanswered */
     size_t writes;        /* accepted, unanswered */
+    size_t checkpoints;   /* on their way to be written */
     size_t unsettled;     /* row messages that wait for the background writer */
     size_t unindexed;     /* indexes that do, with entries of ours */
     size_t catching_up; /* things that happened elsewhere and are not yet read,

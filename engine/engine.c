@@ -9,6 +9,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/str.h"
+#include "engine/checkpoint.h"
 #include "engine/engine_impl.h"
 #include "engine/indexer.h"
 #include "engine/job.h"
@@ -190,6 +191,21 @@ static void each_indexer(struct engine *e, void (*fn)(struct indexer *ix))
     }
 }
 
+/* With what is left of the patience. */
+static void close_checkpoints(struct engine *e, int64_t until)
+{
+    size_t n;
+    struct ledger **list = all_ledgers(e, &n);
+
+    core_wait_zero(&e->core, &e->core.checkpoints,
+                   until > clock_mono_ms() ? until - clock_mono_ms() : 0);
+    for (size_t i = 0; i < n; i++) {
+        checkpoint_close(list[i], e->all, until - clock_mono_ms());
+        ledger_unref(list[i]);
+    }
+    free(list);
+}
+
 void engine_close(struct engine *e, int64_t patience_ms)
 {
     if (!e)
@@ -212,6 +228,7 @@ void engine_close(struct engine *e, int64_t patience_ms)
     if (!core_wait_zero(&e->core, &e->core.unindexed, left > 0 ? left : 0))
         log_info("some entries of indexes are not written yet; who changes the "
                  "table next sees to it");
+    close_checkpoints(e, until);
     atomic_store(&e->core.stopped, true);
     each_indexer(e, indexer_stop);
     each_ledger(e, ledger_stop);

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "engine/base/alloc.h"
+#include "engine/checkpoint.h"
 #include "engine/ledger_impl.h"
 
 void held_free(struct held *h)
@@ -38,6 +39,10 @@ void event_message_locked(struct ledger *l, const struct remote_message *m,
     if (created && ledger_is_own_locked(&l->posted, m->id))
         return; /* its answer told of it already */
 
+    if (place == IN_THREAD && snapshot_is(m)) {
+        checkpoint_message_locked(l, m);
+        return;
+    }
     int r = message_parse(m, &rs, &err);
     if (r == -EBADMSG)
         ledger_note_damage_locked(l, m->id, err_text(&err, r));
@@ -47,6 +52,7 @@ void event_message_locked(struct ledger *l, const struct remote_message *m,
         *batch = true;
     else if (r == 0)
         ledger_apply_locked(l, place, m, &rs, false, NULL, NULL, out);
+    l->late_files += *batch;
     records_release(&rs);
 }
 
@@ -81,6 +87,10 @@ static void deleted_locked(struct ledger *l, int place, uint64_t id)
 {
     struct err err = ERR_INIT;
 
+    if (place == IN_THREAD && checkpoint_gone_locked(l, id)) {
+        ledger_forget_damage_locked(l, id);
+        return;
+    }
     if (map_get(&l->damage, hash_u64(id), &id)) {
         ledger_forget_damage_locked(l, id);
         return;

@@ -13,6 +13,7 @@
 
 #include "engine/base/alloc.h"
 #include "engine/base/log.h"
+#include "engine/checkpoint.h"
 #include "engine/ledger_impl.h"
 #include "engine/text.h"
 #include "engine/vacuum_mark.h"
@@ -62,6 +63,7 @@ struct ledger *ledger_new(const struct ledger_options *o)
     l->lost = MAP_INIT(&id_type);
     l->safe = MAP_INIT(&id_type);
     l->stale = MAP_INIT(&id_type);
+    l->checkpoints = checkpoints_new();
     l->held_last = &l->held;
     l->news_last = &l->news;
     l->queue.last = &l->queue.first;
@@ -106,6 +108,7 @@ static void forget_all(struct ledger *l)
     free_items(&l->safe);
     free_damage(l);
     settle_forget_all_locked(l);
+    checkpoints_forget_locked(l);
     l->mtime_ms = 0;
 }
 
@@ -123,6 +126,7 @@ void ledger_unref(struct ledger *l)
     }
     ledger_free_rules(l);
     map_release(&l->stale);
+    checkpoints_free(l->checkpoints);
     pthread_mutex_destroy(&l->lock);
     free(l->label);
     if (l->owner->free)
@@ -663,6 +667,17 @@ void ledger_collect_locked(struct ledger *l, int place, struct records *rs)
         fold_load_add(l->next, rs->list, rs->n);
 }
 
+/* An opening without a newer snapshot would have to list it. */
+static void count_message(struct ledger *l, int place, uint64_t message,
+                          const struct records *rs)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < rs->n; i++)
+        bytes += rs->list[i].text_len;
+    checkpoint_count_locked(l, place, message, bytes);
+}
+
 void ledger_apply_locked(struct ledger *l, int place,
                          const struct remote_message *m, struct records *rs,
                          bool local, enum fold_result *results,
@@ -674,6 +689,7 @@ void ledger_apply_locked(struct ledger *l, int place,
         l->newest[place] = m->id;
     note_places(l, place, rs);
     ledger_forget_damage_locked(l, m->id);
+    count_message(l, place, m->id, rs);
     if (l->next)
         fold_load_add(l->next, rs->list, rs->n);
     if (fold_is_loading(l->fold)) {
@@ -690,6 +706,8 @@ void ledger_apply_locked(struct ledger *l, int place,
         const struct record *r = &rs->list[i];
         if (said[i] == FOLD_LATE)
             l->reload_due = true;
+        if (said[i] != FOLD_KNOWN)
+            checkpoint_late_locked(l, r->id);
         if (said[i] == FOLD_KNOWN && place == IN_THREAD)
             note_safe(l, r);
         if (r->home)
@@ -697,6 +715,27 @@ void ledger_apply_locked(struct ledger *l, int place,
     }
     if (said != results)
         free(said);
+}
+
+void ledger_note_big_locked(struct ledger *l, int place, const struct record *r)
+{
+    note_big(l, place, r);
+}
+
+void ledger_note_keeper_locked(struct ledger *l, uint64_t home, uint64_t file,
+                               uint64_t shows)
+{
+    note_keeper(l, home, file, shows);
+}
+
+void ledger_note_other_locked(struct ledger *l, uint64_t message)
+{
+    note_id(&l->others, message);
+}
+
+void ledger_forget_locked(struct ledger *l)
+{
+    forget_all(l);
 }
 
 /* --- status ----------------------------------------------------------------

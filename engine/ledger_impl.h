@@ -102,7 +102,8 @@ struct news {
     struct err err;
 };
 
-struct group; /* commit.c: the writes that leave together */
+struct checkpoints; /* checkpoint.c */
+struct group;       /* commit.c: the writes that leave together */
 struct rules;
 struct stale; /* settle.c: a row message to be looked after */
 
@@ -151,6 +152,9 @@ struct ledger {
     uint64_t gap_from[2];
     bool gap, relisting;
     int64_t relist_pause_ms; /* before the next try; 0: the last went well */
+
+    size_t late_files; /* that events told of, and are on their way */
+    struct checkpoints *checkpoints;
 
     struct news *news, **news_last;
     bool delivering;
@@ -252,6 +256,14 @@ bool ledger_wants_locked(struct ledger *l, const struct remote_message *m);
 const struct big *ledger_big_locked(const struct ledger *l, uint64_t file);
 struct keeper *ledger_keeper_locked(const struct ledger *l, uint64_t home);
 
+void ledger_note_big_locked(struct ledger *l, int place,
+                            const struct record *r);
+void ledger_note_keeper_locked(struct ledger *l, uint64_t home, uint64_t file,
+                               uint64_t shows);
+void ledger_note_other_locked(struct ledger *l, uint64_t message);
+/* All that was read is to be read anew; there is no fold. */
+void ledger_forget_locked(struct ledger *l);
+
 /* For free(). */
 char *ledger_label(struct ledger *l);
 
@@ -265,10 +277,12 @@ void ledger_free_rules(struct ledger *l);
 /* Fetches the texts of rows whose indexed values are not known. */
 void ledger_give_values(struct ledger *l);
 
-/* --- load.c ----------------------------------------------------------------
+/* --- load.c, load_open.c
+ * ----------------------------------------------------------------
  */
 
-/* Fetches the file of a batch and applies it. */
+/* Fetches the file of a batch, or the text of a row where indexes need it, and
+ * applies it. It was counted in late_files. */
 void load_batch(struct ledger *l, int place, const struct remote_message *m);
 
 /* Lists everything anew beside the rows that are there, and takes its place
@@ -290,6 +304,8 @@ void held_free(struct held *h);
 /* Is this message the one that is being committed right now? Then the commit
  * takes it. */
 bool commit_takes_echo_locked(struct ledger *l, const struct remote_message *m);
+/* The message that it is known to be; 0: none is under way, or not known. */
+uint64_t commit_echo_locked(const struct ledger *l);
 /* Begins the next group if there is work and nothing to wait for; not under
  * the lock. */
 void commit_go(struct ledger *l);

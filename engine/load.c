@@ -1,15 +1,6 @@
-/* Bringing a ledger into memory: its channel and its thread are listed from
- * the beginning, both at once, page after page, and each page is applied while
- * the next is on its way. After a gap in the events the same is done from
- * where the last event or listing left off.
- *
- *     CLOSED --open--> OPENING --listed--> OPEN --channel deleted--> GONE
- *        ^                |                  | gap: listed again, stays OPEN
- *        +-----failed-----+
- *
- * What arrives by events while OPENING is held and applied at the end. A
- * message that is damaged is noted and left out; one that cannot be fetched
- * fails the opening. */
+/* Listings: page after page, each taken in while the next is on its way; and
+ * what is listed again after a gap in the events, from where the last event or
+ * listing left off. How a ledger is opened by them is in load_open.c. */
 #include <assert.h>
 #include <errno.h>
 
@@ -17,12 +8,9 @@
 #include "engine/base/log.h"
 #include "engine/base/waiter.h"
 #include "engine/job.h"
-#include "engine/ledger_impl.h"
+#include "engine/load_impl.h"
 
-#define PAGE 100
-#define FETCHES 4 /* batch files on their way at the same time */
 #define RETRIES 6
-#define RELOAD_PAUSE_MS 5000
 
 /* One request whose answer a thread of the pool waits for. */
 struct ask {
@@ -43,7 +31,7 @@ static void ask_answered(void *arg, int r, struct remote_reply *reply,
     waiter_done(&a->waiter, r, err);
 }
 
-static struct ask *ask_new(struct ledger *l, struct remote_request *req)
+struct ask *ask_new(struct ledger *l, struct remote_request *req)
 {
     struct ask *a = xcalloc(1, sizeof(*a));
 
@@ -52,13 +40,12 @@ static struct ask *ask_new(struct ledger *l, struct remote_request *req)
     return a;
 }
 
-static int ask_wait(struct ask *a)
+int ask_wait(struct ask *a)
 {
     return waiter_wait(&a->waiter);
 }
 
-/* Waits if need be: the answer comes in any case. NULL is fine. */
-static void ask_free(struct ask *a)
+void ask_free(struct ask *a)
 {
     if (!a)
         return;
@@ -68,16 +55,28 @@ static void ask_free(struct ask *a)
     free(a);
 }
 
-static struct ask *ask_page(struct ledger *l, int place, uint64_t after)
+struct remote_reply *ask_reply(struct ask *a)
+{
+    return &a->reply;
+}
+
+const struct err *ask_err(struct ask *a)
+{
+    return &a->err;
+}
+
+struct ask *load_ask_page(struct loading *ld, int place, uint64_t before,
+                          uint64_t after)
 {
     struct remote_request req = {
         .op = REMOTE_LIST,
-        .priority = REMOTE_INTERACTIVE,
-        .channel = ledger_channel(l, place),
+        .priority = ld->priority,
+        .channel = ledger_channel(ld->l, place),
+        .before = before,
         .after = after,
-        .limit = PAGE,
+        .limit = LOAD_PAGE,
     };
-    return ask_new(l, &req);
+    return ask_new(ld->l, &req);
 }
 
 static void batch_request(struct ledger *l, int place, uint64_t message,
@@ -135,24 +134,6 @@ static void take_batch(struct ledger *l, int place,
 /* --- listing ---------------------------------------------------------------
  */
 
-/* A batch whose file is on its way, or a message with a row whose text is, for
- * its values. */
-struct fetch {
-    int place;
-    const struct remote_message *message; /* of the page being applied */
-    struct records head;
-    ssize_t text; /* of which record; -1: it is a batch */
-    struct ask *ask;
-};
-
-struct loading {
-    struct ledger *l;
-    bool reload;         /* l->next is loaded, not l->fold */
-    struct changes *out; /* NULL: nobody has seen what was before */
-    struct fetch fetches[FETCHES];
-    size_t first_fetch, n_fetches;
-};
-
 static uint64_t file_of(const struct records *head, ssize_t text)
 {
     return text < 0 ? head->batch_file : head->list[text].file;
@@ -194,7 +175,7 @@ static int end_fetch(struct loading *ld, struct err *err)
     struct fetch *f = &ld->fetches[ld->first_fetch];
     int r;
 
-    ld->first_fetch = (ld->first_fetch + 1) % FETCHES;
+    ld->first_fetch = (ld->first_fetch + 1) % LOAD_FETCHES;
     ld->n_fetches--;
     r = ask_wait(f->ask);
     if (f->text >= 0 && (r == 0 || r == -ENOENT)) {
@@ -240,10 +221,10 @@ static int start_fetch(struct loading *ld, int place,
 {
     int r = 0;
 
-    if (ld->n_fetches == FETCHES)
+    if (ld->n_fetches == LOAD_FETCHES)
         r = end_fetch(ld, err);
     struct fetch *f =
-        &ld->fetches[(ld->first_fetch + ld->n_fetches++) % FETCHES];
+        &ld->fetches[(ld->first_fetch + ld->n_fetches++) % LOAD_FETCHES];
     struct remote_request req;
     batch_request(ld->l, place, m->id, file_of(head, text), &req);
     *f = (struct fetch){place, m, *head, text, ask_new(ld->l, &req)};
@@ -261,6 +242,10 @@ static int load_message(struct loading *ld, int place,
 
     ledger_lock(l);
     bool ours = ledger_wants_locked(l, m) && !commit_takes_echo_locked(l, m);
+    if (ours && place == IN_THREAD && snapshot_is(m)) {
+        checkpoint_message_locked(l, m);
+        ours = false;
+    }
     ledger_unlock(l);
     if (!ours)
         return 0;
@@ -283,13 +268,14 @@ static int load_message(struct loading *ld, int place,
     return res;
 }
 
-static int load_page(struct loading *ld, int place,
-                     const struct remote_reply *page, struct err *err)
+int load_page(struct loading *ld, int place, const struct remote_message *list,
+              size_t n, uint64_t above, struct err *err)
 {
     int res = 0;
 
-    for (size_t i = 0; i < page->n_messages && res == 0; i++)
-        res = load_message(ld, place, &page->messages[i], err);
+    for (size_t i = 0; i < n && res == 0; i++)
+        if (list[i].id > above)
+            res = load_message(ld, place, &list[i], err);
     /* The page's messages are borrowed by what is still being fetched. */
     struct err e = ERR_INIT;
     int r = end_all_fetches(ld, &e);
@@ -302,15 +288,16 @@ static int load_page(struct loading *ld, int place,
     return res;
 }
 
-/* Lists both places from behind at[], and moves that on. */
-static int load_from(struct loading *ld, uint64_t at[2], struct err *err)
+int load_from(struct loading *ld, uint64_t at[2], int places, struct err *err)
 {
     struct ledger *l = ld->l;
-    struct ask *next[2] = {ask_page(l, IN_CHANNEL, at[0]), NULL};
+    struct ask *next[2] = {NULL, NULL};
     int res = 0;
 
-    if (l->thread)
-        next[1] = ask_page(l, IN_THREAD, at[1]);
+    if (places & LOAD_CHANNEL)
+        next[0] = load_ask_page(ld, IN_CHANNEL, 0, at[0]);
+    if ((places & LOAD_THREAD) && l->thread)
+        next[1] = load_ask_page(ld, IN_THREAD, 0, at[1]);
     while (next[0] || next[1]) {
         for (int place = 0; place < 2; place++) {
             struct ask *page = next[place];
@@ -330,262 +317,18 @@ static int load_from(struct loading *ld, uint64_t at[2], struct err *err)
             for (size_t i = 0; i < n; i++)
                 if (page->reply.messages[i].id > at[place])
                     at[place] = page->reply.messages[i].id;
-            if (res == 0 && n == PAGE) {
-                if (atomic_load(&l->core->closing))
+            if (res == 0 && n == LOAD_PAGE) {
+                if (atomic_load(ld->closing ? &l->core->stopped
+                                            : &l->core->closing))
                     res = err_set(err, -ESHUTDOWN, "being closed");
                 else
-                    next[place] = ask_page(l, place, at[place]);
+                    next[place] = load_ask_page(ld, place, 0, at[place]);
             }
             if (res == 0)
-                res = load_page(ld, place, &page->reply, err);
+                res = load_page(ld, place, page->reply.messages, n, 0, err);
             ask_free(page);
         }
     }
-    return res;
-}
-
-/* --- opening ---------------------------------------------------------------
- */
-
-static void need_settling(void *arg, struct row *now, uint64_t home)
-{
-    settle_need_locked(arg, row_key(now), now->key_len, home, SETTLE_LATER);
-}
-
-/* Caller holds l->lock. What came by events meanwhile; batches are moved to
- * *batches. */
-static void apply_held_locked(struct ledger *l, struct held **batches)
-{
-    while (l->held) {
-        struct held *h = l->held;
-        bool batch = false;
-
-        l->held = h->next;
-        if (h->is_message)
-            event_message_locked(l, &h->message, h->created, NULL, &batch);
-        else
-            event_deleted_locked(l, h->channel, h->ids, h->n_ids);
-        if (batch) {
-            h->next = *batches;
-            *batches = h;
-        } else {
-            held_free(h);
-        }
-    }
-    l->held_last = &l->held;
-}
-
-static void relist_run(void *arg);
-static void reload_again(void *arg);
-
-static void open_run(void *arg)
-{
-    struct ledger *l = arg;
-    struct loading ld = {.l = l};
-    struct err err = ERR_INIT;
-    uint64_t at[2] = {l->channel, l->thread};
-    struct held *batches = NULL;
-    bool again = false;
-
-    int r = load_from(&ld, at, &err);
-
-    ledger_lock(l);
-    if (l->state == LEDGER_OPENING) {
-        if (r < 0)
-            err_wrap(&err, r, "%s cannot be read", l->label);
-        l->state = r < 0 ? LEDGER_CLOSED : LEDGER_OPEN;
-        if (r == 0)
-            fold_load_end(l->fold);
-        for (int i = 0; i < 2; i++)
-            l->seen[i] = at[i];
-        /* A gap meanwhile: what came between a page and the first event. */
-        again = l->gap && r == 0;
-        l->gap = l->relisting = again;
-        for (int i = 0; i < 2; i++)
-            l->gap_from[i] = at[i];
-        apply_held_locked(l, &batches);
-        if (r == 0)
-            fold_stale_homes(l->fold, need_settling, l);
-        struct news *n = ledger_news_locked(l);
-        n->openers = l->openers;
-        n->r = r;
-        n->err = err;
-        l->openers = NULL;
-    }
-    ledger_unlock(l);
-
-    while (batches) {
-        struct held *next = batches->next;
-        load_batch(l, ledger_place(l, batches->channel), &batches->message);
-        held_free(batches);
-        batches = next;
-    }
-    ledger_give_values(l);
-    ledger_deliver(l);
-    settle_go(l);
-    if (again) {
-        core_count(l->core, &l->core->catching_up, 1);
-        relist_run(l);
-    } else {
-        ledger_unref(l);
-    }
-}
-
-/* --- anew --------------------------------------------------------------------
- */
-
-/* What came too late for the fold to judge is judged by another, which is
- * loaded beside it; what comes meanwhile goes to both. */
-static void reload_run(void *arg)
-{
-    struct ledger *l = arg;
-    struct loading ld = {.l = l, .reload = true};
-    struct changes changes = {0};
-    struct fold_changes told = {0};
-    uint64_t at[2] = {l->channel, l->thread};
-    struct err err = ERR_INIT;
-
-    int r = load_from(&ld, at, &err);
-
-    ledger_lock(l);
-    struct fold *next = l->next;
-    l->next = NULL;
-    bool open = l->state == LEDGER_OPEN;
-    if (r == 0 && open) {
-        struct fold *old = l->fold;
-        fold_load_end(next);
-        fold_difference(next, old, &told);
-        l->fold = next;
-        next = old;
-        ledger_changed_locked(l, &told, 0, &changes);
-        ledger_tell_locked(l, &changes);
-        fold_stale_homes(l->fold, need_settling, l);
-    }
-    bool again = r < 0 && open && !atomic_load(&l->core->closing);
-    ledger_unlock(l);
-    fold_free(next);
-    core_count(l->core, &l->core->catching_up, -1);
-    if (again) {
-        /* The rows are as they were, which is wrong. */
-        AUTO_STR char *label = ledger_label(l);
-        log_warn("%s cannot be read again yet: %s", label, err_text(&err, r));
-        job_after(l->core->pool, RELOAD_PAUSE_MS, reload_again, l);
-        return;
-    }
-    ledger_give_values(l);
-    ledger_deliver(l);
-    settle_go(l);
-    ledger_unref(l);
-}
-
-static void reload_again(void *arg)
-{
-    struct ledger *l = arg;
-
-    ledger_reload(l);
-    ledger_unref(l);
-}
-
-void ledger_reload(struct ledger *l)
-{
-    ledger_lock(l);
-    bool start =
-        l->state == LEDGER_OPEN && !l->next && !atomic_load(&l->core->closing);
-    if (start) {
-        log_info("%s: a message came late; reading all again", l->label);
-        l->next = fold_new();
-        ledger_give_rules_locked(l, l->next);
-        fold_load_begin(l->next, 0, l->fold);
-    }
-    ledger_unlock(l);
-    if (!start)
-        return;
-    core_count(l->core, &l->core->catching_up, 1);
-    job_run(l->core->pool, reload_run, ledger_ref(l));
-}
-
-int ledger_open(struct ledger *l, table_opened *done, void *arg)
-{
-    bool start = false;
-    int r = 0;
-
-    ledger_lock(l);
-    if (l->state != LEDGER_OPEN) {
-        struct opener *o = xcalloc(1, sizeof(*o));
-        o->done = done;
-        o->arg = arg;
-        r = 1;
-        if (l->state == LEDGER_GONE || atomic_load(&l->core->closing)) {
-            struct news *n = ledger_news_locked(l);
-            n->openers = o;
-            n->r = l->state == LEDGER_GONE
-                       ? err_set(&n->err, -ENOENT, "%s is gone", l->label)
-                       : err_set(&n->err, -ESHUTDOWN, "being closed");
-        } else {
-            o->next = l->openers;
-            l->openers = o;
-            start = l->state == LEDGER_CLOSED;
-        }
-        if (start) {
-            l->state = LEDGER_OPENING;
-            fold_free(l->fold);
-            l->fold = fold_new();
-            ledger_give_rules_locked(l, l->fold);
-            fold_load_begin(l->fold, 0, NULL);
-        }
-    }
-    ledger_unlock(l);
-    if (start)
-        job_run(l->core->pool, open_run, ledger_ref(l));
-    else if (r == 1)
-        ledger_deliver(l);
-    return r;
-}
-
-static void open_waited(void *arg, int r, const struct err *err)
-{
-    waiter_done(arg, r, err);
-}
-
-int ledger_open_wait(struct ledger *l, struct err *err)
-{
-    struct waiter w;
-    int r = 0;
-
-    waiter_init(&w, err);
-    if (ledger_open(l, open_waited, &w) != 0)
-        r = waiter_wait(&w);
-    waiter_release(&w);
-    return r;
-}
-
-struct text_wait {
-    struct waiter waiter;
-    struct text *text;
-};
-
-static void text_waited(void *arg, int r, struct text *text,
-                        const struct err *err)
-{
-    struct text_wait *w = arg;
-
-    w->text = text;
-    waiter_done(&w->waiter, r, err);
-}
-
-int ledger_load_text_wait(struct ledger *l, struct row *r, struct text **out,
-                          struct err *err)
-{
-    struct text_wait w = {0};
-    int res = 0;
-
-    waiter_init(&w.waiter, err);
-    if (ledger_load_text(l, r, out, text_waited, &w) != 0) {
-        res = waiter_wait(&w.waiter);
-        if (res == 0)
-            *out = w.text;
-    }
-    waiter_release(&w.waiter);
     return res;
 }
 
@@ -594,7 +337,7 @@ int ledger_load_text_wait(struct ledger *l, struct row *r, struct text **out,
 
 #define RELIST_PAUSE_MOST_MS 60000
 
-static void relist_run(void *arg)
+void load_relist(void *arg)
 {
     struct ledger *l = arg;
     struct err err = ERR_INIT;
@@ -604,13 +347,14 @@ static void relist_run(void *arg)
     while (l->gap && l->state == LEDGER_OPEN &&
            !atomic_load(&l->core->closing)) {
         struct changes changes = {0};
-        struct loading ld = {.l = l, .out = &changes};
+        struct loading ld = {
+            .l = l, .priority = REMOTE_INTERACTIVE, .out = &changes};
         uint64_t at[2] = {l->gap_from[0], l->gap_from[1]};
         uint64_t from[2] = {at[0], at[1]};
 
         l->gap = false;
         ledger_unlock(l);
-        r = load_from(&ld, at, &err);
+        r = load_from(&ld, at, LOAD_CHANNEL | LOAD_THREAD, &err);
         ledger_lock(l);
         for (int i = 0; i < 2; i++) {
             if (r < 0)
@@ -645,7 +389,7 @@ static void relist_run(void *arg)
         log_warn("%s: what changed while the connection was lost cannot be "
                  "read yet: %s",
                  label, err_text(&err, r));
-        job_after(l->core->pool, pause, relist_run, l);
+        job_after(l->core->pool, pause, load_relist, l);
     } else {
         core_count(l->core, &l->core->catching_up, -1);
         ledger_unref(l);
@@ -670,7 +414,7 @@ void ledger_gap(struct ledger *l)
     if (!start)
         return;
     core_count(l->core, &l->core->catching_up, 1);
-    job_run(l->core->pool, relist_run, ledger_ref(l));
+    job_run(l->core->pool, load_relist, ledger_ref(l));
 }
 
 /* --- batches that events tell of -------------------------------------------
@@ -686,6 +430,9 @@ struct late_batch {
 
 static void late_batch_free(struct late_batch *b)
 {
+    ledger_lock(b->l);
+    b->l->late_files--;
+    ledger_unlock(b->l);
     core_count(b->l->core, &b->l->core->catching_up, -1);
     ledger_unref(b->l);
     remote_message_release(&b->message);

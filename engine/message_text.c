@@ -276,6 +276,17 @@ static bool is_foreign_form(const struct reader *r)
     return false;
 }
 
+bool message_has_records(const struct remote_message *m)
+{
+    if (!message_is_ours(m))
+        return false;
+    struct reader r = {
+        .at = m->content + sizeof(LINE_START) - 1,
+        .end = m->content + m->content_len,
+    };
+    return !is_foreign_form(&r);
+}
+
 /* The code block under a header whose text is here. */
 static bool read_block(struct reader *r, struct record *rec)
 {

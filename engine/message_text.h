@@ -75,6 +75,9 @@ const char *records_keep(struct records *r, char *s);
 /* Is it a message of ours at all (starts with "-# dbcord ")? */
 bool message_is_ours(const struct remote_message *m);
 
+/* Ours, and of a form that holds records. */
+bool message_has_records(const struct remote_message *m);
+
 /* 0; -ENOMSG: not a message of ours; -EBADMSG with what is wrong and the
  * message's id: damaged. A text in a file is not checked here:
  * record_check_file(). */

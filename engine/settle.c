@@ -20,6 +20,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "engine/checkpoint.h"
 #include "engine/job.h"
 #include "engine/ledger_impl.h"
 #include "engine/text.h"
@@ -638,6 +639,7 @@ void settle_go(struct ledger *l)
     ledger_unlock(l);
     if (a)
         submit(a);
+    checkpoint_go(l);
 }
 
 void ledger_known(struct ledger *l, uint64_t upto[2])

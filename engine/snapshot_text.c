@@ -577,8 +577,8 @@ void snapshot_add_meta(struct buf *b, const struct snapshot_meta *m)
                (unsigned long long)m->upto[0], (unsigned long long)m->upto[1]);
     if (m->over)
         add_id(b, "over", m->over);
-    buf_printf(b, ",\"mtime\":%lld,\"unique\":%s", (long long)m->mtime_ms,
-               m->unique ? m->unique : "{}");
+    buf_printf(b, ",\"mtime\":%lld", (long long)m->mtime_ms);
+    add_text(b, "unique", m->unique ? m->unique : "");
     add_ids(b, "seen", &m->seen);
     add_ids(b, "others", &m->others);
     buf_addstr(b, ",\"damage\":[");
@@ -756,7 +756,6 @@ int snapshot_read_meta(const char *line, size_t len, struct snapshot_meta *out,
 {
     struct member_reader o = {line, len, NULL};
     struct snapshot_meta m = {0};
-    struct json_member member;
     struct snapshot_ids upto = {0};
 
     int r = json_check(line, len, err);
@@ -775,8 +774,7 @@ int snapshot_read_meta(const char *line, size_t len, struct snapshot_meta *out,
     else if (!o.wrong)
         o.wrong = "upto";
     free(upto.list);
-    if (find(&o, "unique", true, JSON_OBJECT, &member))
-        m.unique = xstrndup(member.value, member.value_len);
+    m.unique = get_text(&o, "unique", true);
     get_ids(&o, "seen", &m.seen);
     get_ids(&o, "others", &m.others);
     get_damage(&o, &m);

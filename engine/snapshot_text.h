@@ -159,9 +159,9 @@ struct snapshot_damage {
 /* Everything in it is owned. */
 struct snapshot_meta {
     uint64_t cut, upto[2], over;
-    int64_t mtime_ms; /* of the set of rows */
-    char *unique;     /* JSON: field to ["from","until",…] under which the
-                         rows came about; never NULL */
+    int64_t mtime_ms;           /* of the set of rows */
+    char *unique;               /* the rules under which the rows came about, as
+                                   fold_unique_text() has them; never NULL */
     struct snapshot_ids seen;   /* messages behind upto that have their say in
                                    it, rising */
     struct snapshot_ids others; /* batches in the channel */

@@ -230,6 +230,8 @@ static int carry_out(struct memstore *s, struct mem_request *q,
     bool after = false;
 
     pthread_mutex_lock(&s->lock);
+    if (q->client->dying && q->client->lives-- == 0)
+        q->client->dead = true;
     bool dead = q->client->dead, closing = q->client->closing;
     if (!dead && !closing && !q->cancelled && s->faults[op].times > 0) {
         s->faults[op].times--;
@@ -453,6 +455,16 @@ void memstore_kill(struct remote *r)
     pthread_mutex_unlock(&c->store->lock);
 }
 
+void memstore_die_after(struct remote *r, size_t requests)
+{
+    struct mem_client *c = (struct mem_client *)r;
+
+    pthread_mutex_lock(&c->store->lock);
+    c->dying = true;
+    c->lives = requests;
+    pthread_mutex_unlock(&c->store->lock);
+}
+
 static bool is_quiet(const struct memstore *s)
 {
     if (s->busy)
@@ -535,6 +547,30 @@ void memstore_set_age(struct memstore *s, int64_t ms)
 {
     pthread_mutex_lock(&s->lock);
     s->age_ms = ms;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void memstore_hide_next(struct memstore *s, uint64_t channel)
+{
+    pthread_mutex_lock(&s->lock);
+    s->hide_next = channel;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void memstore_hide(struct memstore *s, const char *prefix)
+{
+    pthread_mutex_lock(&s->lock);
+    s->hide_prefix = prefix;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void memstore_show(struct memstore *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->hide_prefix = NULL;
+    for (size_t i = 0; i < s->n_channels; i++)
+        for (size_t k = 0; k < s->channels[i]->n_messages; k++)
+            s->channels[i]->messages[k]->hidden = false;
     pthread_mutex_unlock(&s->lock);
 }
 

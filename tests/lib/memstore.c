@@ -248,7 +248,11 @@ static int post(struct memstore *s, struct remote_request *req,
         in_transit(s, req->draft.content.data, req->draft.content.len);
     struct mem_message *m = add_message(s, c, s->self, 0, content);
     add_files(s, m, &req->draft);
-    emit_message(s, c, m, true);
+    m->hidden = s->hide_next == c->id;
+    if (m->hidden)
+        s->hide_next = 0;
+    else
+        emit_message(s, c, m, true);
     reply->messages = xcalloc(1, sizeof(*reply->messages));
     reply->n_messages = 1;
     mem_copy_message(c->id, m, &reply->messages[0]);
@@ -335,6 +339,13 @@ static int delete_many(struct memstore *s, const struct remote_request *req,
     return 0;
 }
 
+static bool is_hidden(const struct memstore *s, const struct mem_message *m)
+{
+    return m->hidden ||
+           (s->hide_prefix &&
+            strncmp(m->content, s->hide_prefix, strlen(s->hide_prefix)) == 0);
+}
+
 static int list(struct memstore *s, const struct remote_request *req,
                 struct remote_reply *reply, struct err *err)
 {
@@ -344,21 +355,23 @@ static int list(struct memstore *s, const struct remote_request *req,
     if (req->limit < 1 || req->limit > 100 || (req->before && req->after))
         return err_set(err, -EINVAL, "limit %d", req->limit);
 
-    size_t from = 0, to = c->n_messages, limit = (size_t)req->limit;
-    if (req->after) {
-        from = message_place(c, req->after + 1);
-        if (to - from > limit)
-            to = from + limit;
-    } else {
-        if (req->before)
-            to = message_place(c, req->before);
-        if (to > limit)
-            from = to - limit;
+    size_t limit = (size_t)req->limit, n = 0;
+    bool up =
+        req->after != 0; /* from the oldest on; else from the newest back */
+    size_t at = up            ? message_place(c, req->after + 1)
+                : req->before ? message_place(c, req->before)
+                              : c->n_messages;
+    struct mem_message **found = xcalloc(limit, sizeof(*found));
+    while (n < limit && (up ? at < c->n_messages : at > 0)) {
+        struct mem_message *m = c->messages[up ? at++ : --at];
+        if (!is_hidden(s, m))
+            found[n++] = m;
     }
-    reply->messages = xcalloc(to - from, sizeof(*reply->messages));
-    for (size_t i = from; i < to; i++)
-        mem_copy_message(c->id, c->messages[i],
-                         &reply->messages[reply->n_messages++]);
+    reply->messages = xcalloc(n, sizeof(*reply->messages));
+    reply->n_messages = n;
+    for (size_t i = 0; i < n; i++)
+        mem_copy_message(c->id, found[up ? i : n - 1 - i], &reply->messages[i]);
+    free(found);
     return 0;
 }
 

@@ -60,6 +60,14 @@ void memstore_set_interval(struct memstore *s, int64_t ms);
 void memstore_strip(struct memstore *s, char c);
 /* Ids are made as if it were this much earlier. */
 void memstore_set_age(struct memstore *s, int64_t ms);
+/* The next message of a channel is posted and answered, but nobody is told of
+ * it nor finds it in a listing until memstore_show(): it came late. */
+void memstore_hide_next(struct memstore *s, uint64_t channel);
+/* Messages whose content begins so are in no listing until memstore_show(). */
+void memstore_hide(struct memstore *s, const char *prefix);
+void memstore_show(struct memstore *s);
+/* This process dies after so many more requests. */
+void memstore_die_after(struct remote *r, size_t requests);
 /* No file larger than that. */
 void memstore_set_max_file(struct memstore *s, uint64_t bytes);
 

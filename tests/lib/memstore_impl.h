@@ -24,6 +24,7 @@ struct mem_message {
     char *content;
     struct mem_file files[8];
     size_t n_files;
+    bool hidden;
 };
 
 struct mem_channel {
@@ -72,6 +73,8 @@ struct mem_client {
 
     /* under store->lock */
     bool dead, closing;
+    bool dying; /* after so many requests: */
+    size_t lives;
     size_t waiting; /* its requests that are not answered */
     memstore_event *event;
     void *event_arg;
@@ -91,6 +94,8 @@ struct memstore {
     uint64_t last_id;
     int64_t age_ms;
     uint64_t max_file;
+    uint64_t hide_next;      /* channel */
+    const char *hide_prefix; /* NULL: none */
     char strip;
 
     struct mem_client *clients;

@@ -285,7 +285,7 @@ static void first_line_comes_back(void **state)
         .upto = {1300, 1302},
         .over = 1200,
         .mtime_ms = 1795391494000,
-        .unique = (char *)"{\"email\":[\"1100\"]}",
+        .unique = (char *)"\"email\" 1100;",
         .seen = {seen, 2},
         .damage = &damage,
         .n_damage = 1,

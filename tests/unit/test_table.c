@@ -379,7 +379,7 @@ static void openers_share_an_opening(void **state)
     assert_false(table_is_open(p.table));
     for (size_t round = 0; round < 2; round++) {
         memstore_reset_counts(s);
-        memstore_fail(s, REMOTE_LIST, round == 0 ? 2 : 0, -ETIMEDOUT, false);
+        memstore_fail(s, REMOTE_LIST, round == 0, -ETIMEDOUT, false);
         memstore_hold(s, REMOTE_LIST, true);
         for (int i = 0; i < 5; i++)
             assert_int_equal(table_open(p.table, opened, &o), 1);
@@ -389,7 +389,8 @@ static void openers_share_an_opening(void **state)
             pthread_cond_wait(&o.done, &o.lock);
         assert_int_equal(o.last, round == 0 ? -ETIMEDOUT : 0);
         pthread_mutex_unlock(&o.lock);
-        assert_int_equal(memstore_count(s, REMOTE_LIST), 2);
+        /* The thread first: it may have a snapshot. */
+        assert_int_equal(memstore_count(s, REMOTE_LIST), round + 1);
     }
     assert_int_equal(table_open(p.table, opened, &o), 0);
     assert_text(p.table, "a", "{\"id\":\"a\"}");
@@ -406,6 +407,7 @@ static void a_gap_during_an_opening_is_filled(void **state)
                          .done = PTHREAD_COND_INITIALIZER};
 
     process_start(&p, s);
+    assert_int_equal(put(p.table, "a", "{}"), 0);
     memstore_reset_counts(s);
     process_start_bare(&q, s, false, 0);
     memstore_wait_count(s, REMOTE_LIST, 2);
@@ -414,16 +416,18 @@ static void a_gap_during_an_opening_is_filled(void **state)
     q.table = table_find(q.ns, "users");
     memstore_hold(s, REMOTE_LIST, true);
     assert_int_equal(table_open(q.table, opened, &o), 1);
-    memstore_wait_held(s, REMOTE_LIST, 2);
+    memstore_wait_held(s, REMOTE_LIST, 1);
+    memstore_reset_counts(s);
     memstore_let_one(s, REMOTE_LIST);
-    memstore_quiet(s);
+    memstore_wait_count(s, REMOTE_LIST, 1);
+    memstore_wait_held(s, REMOTE_LIST, 1);
     memstore_lose_events(q.remote, true);
-    assert_int_equal(put(p.table, "a", "{}"), 0);
+    assert_int_equal(put(p.table, "a", "{\"n\":1}"), 0);
     memstore_lose_events(q.remote, false);
     memstore_quiet(s);
     memstore_hold(s, REMOTE_LIST, false);
     process_wait_changes(&q, 1);
-    assert_text(q.table, "a", "{\"id\":\"a\"}");
+    assert_text(q.table, "a", "{\"id\":\"a\",\"n\":1}");
     process_stop(&p);
     process_stop(&q);
 }
