@@ -95,22 +95,43 @@ struct entry *journal_find(const struct fold *f, const struct row *r)
 {
     if (r->id < f->floor)
         return NULL;
-    for (size_t i = first_with(f, r->id);
-         i < f->n && f->journal[i].row->id == r->id; i++)
+    size_t end = first_with(f, r->id + 1);
+    for (size_t i = first_with(f, r->id); i < end; i++)
         if (f->journal[i].row == r)
             return &f->journal[i];
     return NULL;
 }
 
-/* The entry of a record, NULL: none. */
-static struct entry *find_record(const struct fold *f, const struct record *r)
+/* A record's order against an entry of the same id. */
+static int compare_record(const struct record *r, uint32_t pos,
+                          const struct entry *e)
 {
-    for (size_t i = first_with(f, r->id);
-         i < f->n && f->journal[i].row->id == r->id; i++) {
-        const struct row *row = f->journal[i].row;
-        if (row->version == r->version && row->key_len == r->key_len &&
-            memcmp(row_key(row), r->key, r->key_len) == 0)
-            return &f->journal[i];
+    size_t n = r->key_len < e->row->key_len ? r->key_len : e->row->key_len;
+    int c = compare_u64(pos, e->pos);
+
+    if (c == 0)
+        c = memcmp(r->key, row_key(e->row), n);
+    if (c == 0)
+        c = compare_u64(r->key_len, e->row->key_len);
+    return c != 0 ? c : compare_u64(r->version, e->row->version);
+}
+
+/* The entry of a record at this place in its message (0: of its copy), NULL:
+ * none. */
+static struct entry *find_record(const struct fold *f, const struct record *r,
+                                 uint32_t pos)
+{
+    size_t low = first_with(f, r->id), high = first_with(f, r->id + 1);
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        int c = compare_record(r, pos, &f->journal[mid]);
+        if (c == 0)
+            return &f->journal[mid];
+        if (c > 0)
+            low = mid + 1;
+        else
+            high = mid;
     }
     return NULL;
 }
@@ -826,9 +847,12 @@ static bool is_joined(const struct record *list, size_t n, size_t i)
 }
 
 static enum fold_result result_of(const struct fold *f, const struct record *r,
-                                  struct row **row)
+                                  size_t i, struct row **row)
 {
-    const struct entry *e = find_record(f, r);
+    const struct entry *e = r->copy ? NULL : find_record(f, r, (uint32_t)i + 1);
+
+    if (!e)
+        e = find_record(f, r, 0);
 
     if (row && e && e->state == ENTRY_COUNTS)
         *row = row_ref(e->row);
@@ -847,44 +871,64 @@ static enum fold_result result_of(const struct fold *f, const struct record *r,
     return FOLD_KNOWN;
 }
 
-/* The original of what was known by a copy: from now on it stands in its own
- * place. Where in the journal it stood; n: all is as it was. */
-static size_t lift(struct fold *f, const struct record *r, size_t i)
-{
-    struct entry *e = r->copy ? NULL : find_record(f, r);
+/* An entry that was known by a copy, and whose original has come: it moves to
+ * its own place. */
+struct lift {
+    size_t at; /* in the journal */
+    uint32_t pos;
+    bool joined;
+};
 
-    if (!e || e->pos > 0)
-        return f->n;
-    e->pos = (uint32_t)i + 1;
-    e->joined = r->joined;
-    return (size_t)(e - f->journal);
+struct lifts {
+    struct lift *list;
+    size_t n, cap;
+};
+
+static void note_lift(struct fold *f, const struct record *r, size_t i,
+                      struct lifts *lifts)
+{
+    const struct entry *e = r->copy ? NULL : find_record(f, r, 0);
+
+    if (!e)
+        return;
+    if (lifts->n == lifts->cap) {
+        lifts->cap = lifts->cap ? lifts->cap * 2 : 4;
+        lifts->list = xrealloc(lifts->list, lifts->cap * sizeof(*lifts->list));
+    }
+    lifts->list[lifts->n++] =
+        (struct lift){(size_t)(e - f->journal), (uint32_t)i + 1, r->joined};
 }
 
-/* Puts new entries into the journal, and plays what must be played. from: the
- * first entry that is not in its place. */
+/* Puts new entries into the journal, and plays what must be played. */
 static void play_fresh(struct fold *f, struct entry *fresh, size_t n,
-                       size_t from)
+                       const struct lifts *lifts)
 {
+    size_t from = f->n;
+
     n = put_in_order(f, fresh, n);
-    bool lifted = from < f->n;
-    if (n > 0) {
-        size_t low = f->first, high = f->n;
-        if (high > low && by_order(&f->journal[high - 1], &fresh[0]) < 0)
-            low = high;
-        while (low < high) {
-            size_t mid = low + (high - low) / 2;
+    if (n > 0 && f->n > f->first &&
+        by_order(&f->journal[f->n - 1], &fresh[0]) > 0) {
+        size_t low = f->first;
+        while (low < from) {
+            size_t mid = low + (from - low) / 2;
             if (by_order(&f->journal[mid], &fresh[0]) < 0)
                 low = mid + 1;
             else
-                high = mid;
+                from = mid;
         }
-        /* Joined ones are undone together. */
-        from = low < from ? low : from;
     }
+    for (size_t i = 0; i < lifts->n; i++)
+        from = lifts->list[i].at < from ? lifts->list[i].at : from;
+    /* Joined ones are undone together. */
     while (from > f->first && from < f->n && f->journal[from].joined)
         from--;
+    bool behind = from == f->n;
+
     undo_from(f, from);
-    bool behind = !lifted && from == f->n;
+    for (size_t i = 0; i < lifts->n; i++) {
+        f->journal[lifts->list[i].at].pos = lifts->list[i].pos;
+        f->journal[lifts->list[i].at].joined = lifts->list[i].joined;
+    }
     size_t first = f->first;
     for (size_t i = 0; i < n; i++)
         append(f, fresh[i]);
@@ -900,7 +944,8 @@ void fold_apply(struct fold *f, const struct record *list, size_t n,
 {
     struct entry one, *fresh = n > 1 ? xcalloc(n, sizeof(*fresh)) : &one;
     enum fold_result *said = xcalloc(n, sizeof(*said));
-    size_t n_fresh = 0, from = f->n;
+    struct lifts lifts = {0};
+    size_t n_fresh = 0;
 
     assert(!f->loading);
     touched_begin(f);
@@ -911,8 +956,7 @@ void fold_apply(struct fold *f, const struct record *list, size_t n,
         if (tells_nothing(r))
             continue;
         if (is_known(f, r, head, fold_track(f, record_key(r)))) {
-            size_t at = lift(f, r, i);
-            from = at < from ? at : from;
+            note_lift(f, r, i, &lifts);
             note_again(f, r, head);
         } else if (r->id <= f->floor) {
             said[i] = apply_past(f, r, is_joined(list, n, i));
@@ -922,14 +966,15 @@ void fold_apply(struct fold *f, const struct record *list, size_t n,
         }
     }
     size_t asked = n_fresh;
-    if (n_fresh > 0 || from < f->n)
-        play_fresh(f, fresh, n_fresh, from);
+    if (n_fresh > 0 || lifts.n > 0)
+        play_fresh(f, fresh, n_fresh, &lifts);
+    free(lifts.list);
     for (size_t i = 0; i < n; i++) {
         struct row **row = rows ? &rows[i] : NULL;
         if (row)
             *row = NULL;
         if (said[i] == FOLD_PENDING && asked > 0 && list[i].id > f->floor)
-            said[i] = result_of(f, &list[i], row);
+            said[i] = result_of(f, &list[i], i, row);
         else if (said[i] == FOLD_KNOWN && list[i].home)
             fold_claim(f, record_key(&list[i]), list[i].home, list[i].id);
         if (results)
