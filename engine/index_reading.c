@@ -243,7 +243,8 @@ int reading_take_tail(struct work *w, struct reading *rd, uint64_t complete,
                 w->x->rewrite = true;
             if (known != HAS)
                 track_need_locked(w->ix, w->x, row_key(rows[i]),
-                                  rows[i]->key_len, rows[i]->version, true);
+                                  rows[i]->key_len, rows[i]->version,
+                                  rows[i]->id, true);
             pthread_mutex_unlock(&w->ix->lock);
         }
         row_unref(rows[i]);
@@ -288,9 +289,10 @@ int reading_merge(struct work *w, struct reading *rd, uint64_t **merged,
         if (!is_reflected(w, im))
             continue;
         pthread_mutex_lock(&w->ix->lock);
+        /* Whoever tells of them again meanwhile may mean this message. */
         for (size_t k = 0; k < im->n; k++)
             track_need_locked(w->ix, w->x, im->list[k].key, im->list[k].key_len,
-                              im->list[k].version, true);
+                              im->list[k].version, 0, true);
         pthread_mutex_unlock(&w->ix->lock);
         (*merged)[(*n_merged)++] = rd->list[i].id;
     }

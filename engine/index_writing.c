@@ -22,6 +22,8 @@
 #define BULK_AGE_MS ((int64_t)14 * 24 * 3600 * 1000 - 3600 * 1000)
 #define BULK_MOST 100
 #define SINGLE_MOST 20
+#define REPEATS 3
+#define REPEAT_MS 45000
 #define SNOWFLAKE_EPOCH_MS 1420070400000
 
 /* The value of a row, its text fetched where need be. */
@@ -369,6 +371,18 @@ static void written_locked(struct indexer *ix, struct track *x, uint64_t number,
     x->tries = 0;
 }
 
+/* A log that contradicts the rows was written again, but a message stayed that
+ * another process had posted just before: once more when that one is known. */
+static void repeat_locked(struct track *x)
+{
+    if (++x->repeats > REPEATS) {
+        x->repeats = 0;
+        return;
+    }
+    x->rewrite = true;
+    x->due_ms = clock_mono_ms() + REPEAT_MS;
+}
+
 int work_write(struct work *w, enum form least, bool fresh, struct err *err)
 {
     struct indexer *ix = w->ix;
@@ -376,16 +390,15 @@ int work_write(struct work *w, enum form least, bool fresh, struct err *err)
     struct reading rd = {0};
     size_t rows = ledger_count(ix->ledger), n_merged = 0;
     uint64_t over = 0, *merged = NULL;
+    bool contradicted = false;
     int r = 0;
 
     /* In this order: all that is known up to the mark has been marked dirty
      * when the number is drawn. */
     uint64_t complete = ledger_complete(ix->ledger);
     pthread_mutex_lock(&ix->lock);
-    if (complete < x->upto)
-        complete = x->upto;
-    x->read |= fresh;
-    bool read = x->read;
+    bool read = x->read || fresh;
+    x->read = read;
     enum form form = form_locked(x, rows);
     pthread_mutex_unlock(&ix->lock);
 
@@ -396,6 +409,8 @@ int work_write(struct work *w, enum form least, bool fresh, struct err *err)
             r = reading_take_tail(w, &rd, complete, err);
         pthread_mutex_lock(&ix->lock);
         form = form_locked(x, rows);
+        contradicted = x->rewrite;
+        x->rewrite = false;
         pthread_mutex_unlock(&ix->lock);
         form = form > least ? form : least;
     }
@@ -406,18 +421,21 @@ int work_write(struct work *w, enum form least, bool fresh, struct err *err)
 
     pthread_mutex_lock(&ix->lock);
     uint64_t number = ix->number;
-    x->rewrite = false;
+    /* What the log vouches for already it goes on to. */
+    uint64_t upto = rd.damaged || complete > x->upto ? complete : x->upto;
     pthread_mutex_unlock(&ix->lock);
     if (r == 0)
-        r = form == WHOLE ? write_whole(w, number, complete, over, err)
-                          : write_dirty(w, number, complete, err);
+        r = form == WHOLE ? write_whole(w, number, upto, over, err)
+                          : write_dirty(w, number, upto, err);
 
     pthread_mutex_lock(&ix->lock);
     if (r == 0) {
-        written_locked(ix, x, number, complete);
+        written_locked(ix, x, number, upto);
         drop_merged_locked(x, merged, n_merged);
+        if (contradicted && rd.n > 0 && over < rd.list[0].id)
+            repeat_locked(x);
     } else {
-        x->rewrite |= form == WHOLE;
+        x->rewrite |= contradicted;
     }
     bool has_trash = r == 0 && x->n_trash > 0;
     pthread_mutex_unlock(&ix->lock);

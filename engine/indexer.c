@@ -200,7 +200,8 @@ int64_t track_gather_ms(const struct indexer *ix, bool later)
 }
 
 void track_need_locked(struct indexer *ix, struct track *x, const char *key,
-                       size_t key_len, uint32_t version, bool later)
+                       size_t key_len, uint32_t version, uint64_t of,
+                       bool later)
 {
     struct name name = {key, key_len};
     struct dirty *d = map_get(&x->dirty, hash_bytes(key, key_len), &name);
@@ -220,6 +221,7 @@ void track_need_locked(struct indexer *ix, struct track *x, const char *key,
     }
     d->number = ++ix->number;
     d->version = version;
+    d->of = of;
     if (x->dirty.count >= GATHER_KEYS && !later)
         due = now;
     if (!x->due_ms || due < x->due_ms)
@@ -294,7 +296,7 @@ void indexer_changed(struct indexer *ix, const struct ledger_change *list,
                 x->rewrite = true;
             if (r && (c->voided || is_changed(c, x->field)))
                 track_need_locked(ix, x, row_key(r), r->key_len, r->version,
-                                  !c->local);
+                                  r->id, !c->local);
         }
         recount_locked(ix, x);
     }
@@ -524,8 +526,9 @@ void indexer_event_message(struct indexer *ix, const struct remote_message *m)
             struct name name = {im.list[i].key, im.list[i].key_len};
             struct dirty *d =
                 map_get(&x->dirty, hash_bytes(name.s, name.len), &name);
-            /* Our own, perhaps, on its way: then it goes with its answer. */
-            if (d && d->later && d->version <= im.list[i].version)
+            /* Told as it is: by another process, or this is our own message,
+             * whose answer is still on its way. */
+            if (d && d->version == im.list[i].version && d->of == im.list[i].of)
                 track_drop_locked(x, d);
         }
         recount_locked(ix, x);
@@ -554,6 +557,7 @@ void indexer_event_deleted(struct indexer *ix, uint64_t channel,
                  "hand: it is written again",
                  lost, x->field);
         x->rewrite = true;
+        x->upto = 0;
         if (!x->due_ms)
             x->due_ms = clock_mono_ms() + track_gather_ms(ix, true);
         arm_timer_locked(ix);

@@ -22,7 +22,8 @@ struct dirty {
     uint64_t number;    /* rises; what is marked again while it is written
                            stays */
     int64_t since_ms;
-    uint32_t version; /* that was there when it was marked */
+    uint32_t version; /* that was there when it was marked, */
+    uint64_t of;      /* and the message that committed it */
     bool later;       /* another process made it so */
     size_t key_len;
     char key[];
@@ -44,6 +45,7 @@ struct track {
     bool lost;    /* the channel is gone */
     bool read;    /* the log's messages are known */
     bool rewrite; /* it must be written again as a whole */
+    int repeats;  /* so often it was for the same reason */
     struct map dirty;
     size_t n_own;   /* of them not later */
     bool counted;   /* in core.unindexed */
@@ -78,7 +80,8 @@ struct name {
 
 /* This key's entry is to be written. */
 void track_need_locked(struct indexer *ix, struct track *x, const char *key,
-                       size_t key_len, uint32_t version, bool later);
+                       size_t key_len, uint32_t version, uint64_t of,
+                       bool later);
 void track_drop_locked(struct track *x, struct dirty *d);
 int64_t track_gather_ms(const struct indexer *ix, bool later);
 /* Is the value of a row known without asking for its text? */
