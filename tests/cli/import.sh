@@ -87,6 +87,10 @@ assert_exit 4 dbcord import prod people people.csv
 assert_said "line 4, column 3: field 'email' must be unique, and the row in line 2"
 printf 'id,email\n1,a@x.org\n2,b@x.org\n4,\n5,\n' >people.csv
 assert_exit 0 dbcord import prod people people.csv
+printf 'id,email\n6,c@x.org\n7,b@x.org\n' >taken.csv
+assert_exit 4 dbcord import prod people taken.csv
+assert_said "line 3, column 3: field 'email' must be unique, and the row '2' of the table"
+assert_exit 3 dbcord get prod people 6
 
 # All formats, out and in again.
 new_table mixed '{"pk":"id","properties":{"id":"str","t":"str"}}'
@@ -196,8 +200,8 @@ assert_eq "$(jq .skipped "$WORK/out")" "$in"
 
 # Discord refuses in the middle.
 new_table failing
-for answer in 'delay 1' 'delay 1' 'status 403'; do
-    control faults '{"route":"/channels/{id}/messages","method":"POST","times":1,"do":"'"$answer"'"}' >"$WORK/control"
+for answer in '2,"do":"delay 1"' '20,"do":"status 403"'; do
+    control faults '{"route":"/channels/{id}/messages","method":"POST","times":'"$answer}" >"$WORK/control"
 done
 assert_exit 5 dbcord import prod failing rows.ndjson
 assert_said '[1-9][0-9]* of 100000 rows are in: run it again'

@@ -260,6 +260,26 @@ static void unique_values_are_checked_before_anything_is_written(void **state)
     assert_non_null(strstr(res.report.data, "line 3, column 32: field 'a.b'"));
     assert_int_equal(memstore_count(s, REMOTE_POST), 0);
     import_result_release(&res);
+
+    /* Against rows that are there; but what an earlier line replaces is free.
+     */
+    assert_int_equal(put(p.table, "there", "{\"mail\":\"y\"}"), 0);
+    buf_reset(&file);
+    buf_addstr(&file, "{\"id\":\"1\",\"mail\":\"y\"}\n"
+                      "{\"id\":\"there\",\"mail\":\"z\"}\n");
+    struct import_options o = {.upsert = true};
+    assert_int_equal(import(p.table, &file, &o, &res, &err), -EEXIST);
+    assert_int_equal(res.errors, 1);
+    assert_non_null(strstr(res.report.data,
+                           "line 1, column 18: field 'mail' must be unique, "
+                           "and the row 'there' of the table"));
+    import_result_release(&res);
+    buf_reset(&file);
+    buf_addstr(&file, "{\"id\":\"there\",\"mail\":\"z\"}\n"
+                      "{\"id\":\"1\",\"mail\":\"y\"}\n");
+    assert_int_equal(import(p.table, &file, &o, &res, &err), 0);
+    assert_int_equal(row_count(p.table), 2);
+    import_result_release(&res);
     process_stop(&p);
 }
 
