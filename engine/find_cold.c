@@ -208,6 +208,8 @@ int find_cold(struct find *f, bool *rest, struct err *err)
             lookup_free(lk);
             return r;
         }
+        if (!f->table->engine->all)
+            lookup_lend(lk);
         lookup_free(lk);
     }
     if (r != -ENODATA) {
@@ -216,5 +218,7 @@ int find_cold(struct find *f, bool *rest, struct err *err)
     }
     f->report->examined = 0;
     *rest = true;
-    return find_open(f, err);
+    r = find_open(f, err);
+    ledger_lend_page(f->table->ledger, NULL);
+    return r;
 }

@@ -73,6 +73,12 @@ int ledger_open(struct ledger *l, table_opened *done, void *arg);
 int ledger_open_wait(struct ledger *l, struct err *err);
 bool ledger_is_gone(struct ledger *l);
 
+/* The newest page of its thread, listed a moment ago: the opening that comes
+ * next need not ask for it. Moves it; NULL: what was lent before is not to be
+ * used any more. Only in a process that no events are told: those that came
+ * since would be lost. */
+void ledger_lend_page(struct ledger *l, struct remote_reply *page);
+
 /* As the row_* of engine.h. */
 struct row *ledger_find(struct ledger *l, const char *key, size_t key_len);
 /* A key's newest version, a deletion too. */
@@ -144,7 +150,8 @@ void ledger_mend_home(struct ledger *l, const char *key, size_t key_len,
 /* The background writer shall not gather any longer; and shall stop. */
 void ledger_hurry(struct ledger *l);
 void ledger_stop(struct ledger *l);
-/* How many row messages are behind their rows, and for how long the oldest is. */
+/* How many row messages are behind their rows, and for how long the oldest is.
+ */
 size_t ledger_behind(struct ledger *l, int64_t *oldest_ms);
 
 struct ledger_stats {

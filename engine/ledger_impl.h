@@ -146,6 +146,7 @@ struct ledger {
 
     /* opening and gaps */
     struct opener *openers;
+    struct remote_reply *lent; /* newest page of the thread; NULL: none */
     struct held *held, **held_last;
     uint64_t seen[2];   /* up to here nothing can be missing */
     uint64_t newest[2]; /* highest id known at all */

@@ -65,9 +65,51 @@ const struct err *ask_err(struct ask *a)
     return &a->err;
 }
 
+void ledger_lend_page(struct ledger *l, struct remote_reply *page)
+{
+    struct remote_reply *lent = NULL;
+
+    if (page) {
+        lent = xmalloc(sizeof(*lent));
+        *lent = *page;
+        *page = (struct remote_reply){0};
+    }
+    ledger_lock(l);
+    struct remote_reply *old = l->lent;
+    l->lent = lent;
+    ledger_unlock(l);
+    if (old)
+        remote_reply_release(old);
+    free(old);
+}
+
+/* The page that was lent, as one that was asked for; NULL: none was. */
+static struct ask *ask_lent(struct ledger *l)
+{
+    struct ask *a = NULL;
+
+    ledger_lock(l);
+    struct remote_reply *lent = l->lent;
+    l->lent = NULL;
+    ledger_unlock(l);
+    if (lent) {
+        a = xcalloc(1, sizeof(*a));
+        waiter_init(&a->waiter, &a->err);
+        a->reply = *lent;
+        waiter_done(&a->waiter, 0, NULL);
+    }
+    free(lent);
+    return a;
+}
+
 struct ask *load_ask_page(struct loading *ld, int place, uint64_t before,
                           uint64_t after)
 {
+    if (place == IN_THREAD && !before && !after) {
+        struct ask *lent = ask_lent(ld->l);
+        if (lent)
+            return lent;
+    }
     struct remote_request req = {
         .op = REMOTE_LIST,
         .priority = ld->priority,

@@ -55,16 +55,23 @@ struct lookup {
 /* --- reading ---------------------------------------------------------------
  */
 
-static void page_free(struct page *p)
+static void page_forget_records(struct page *p)
 {
-    if (!p)
-        return;
     for (size_t i = 0; p->told && i < p->reply.n_messages; i++) {
         records_release(&p->told[i]);
         buf_release(&p->bodies[i]);
     }
     free(p->told);
     free(p->bodies);
+    p->told = NULL;
+    p->bodies = NULL;
+}
+
+static void page_free(struct page *p)
+{
+    if (!p)
+        return;
+    page_forget_records(p);
     remote_reply_release(&p->reply);
     free(p);
 }
@@ -260,6 +267,16 @@ int lookup_look(struct lookup *lk, struct find_facts *facts, struct err *err)
     facts->tail = lk->thread->reply.n_messages;
     look_for_snapshot(lk, facts);
     return 0;
+}
+
+void lookup_lend(struct lookup *lk)
+{
+    if (!lk->thread)
+        return;
+    page_forget_records(lk->thread);
+    ledger_lend_page(lk->table->ledger, &lk->thread->reply);
+    page_free(lk->thread);
+    lk->thread = NULL;
 }
 
 /* --- proof -----------------------------------------------------------------

@@ -41,6 +41,9 @@ void lookup_free(struct lookup *lk); /* NULL is fine */
 /* Reads the newest page of the thread, and tells of it in facts. */
 int lookup_look(struct lookup *lk, struct find_facts *facts, struct err *err);
 
+/* What was looked at goes to the opening that follows. */
+void lookup_lend(struct lookup *lk);
+
 /* Search for the row with this key; for the row that has this value in a
  * top-level field that is unique; for rows that have it and match q, until
  * there are `wanted` of them. 0: found and proved, all that were wanted.
