@@ -59,6 +59,9 @@ struct life {
     int step, steps;
     struct buf log;
 
+    bool stripped; /* Discord took something away from messages once */
+    size_t unwell; /* of what a verification found */
+
     struct claim claims[CLAIMS]; /* of this storm */
     size_t n_claims;
     struct saved saved[SNAPSHOTS];

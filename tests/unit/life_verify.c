@@ -1,5 +1,7 @@
 #include "tests/unit/life.h"
 
+#include <string.h>
+
 #include "engine/verify.h"
 
 static int take_finding(void *arg, const struct finding *f, struct err *err)
@@ -7,6 +9,9 @@ static int take_finding(void *arg, const struct finding *f, struct err *err)
     struct life *l = arg;
 
     (void)err;
+    /* A message that Discord changed, and nobody knows: its answer was lost. */
+    l->unwell += f->severity != FINDING_NOTE &&
+                 !(l->stripped && strcmp(f->kind, "damaged_message") == 0);
     say(l, "     %s: %s: %s", finding_severity_name(f->severity), f->kind,
         f->text);
     return 0;
@@ -23,10 +28,11 @@ void life_verify(struct life *l)
 
     life_settle(l);
     life_calm_down(l);
+    l->unwell = 0;
     int r = verify_wait(p->ns, p->table, &o, take_finding, l, &sum, &err);
     say(l, "p%d verifies -> %d, %zu errors, %zu warnings", who, r, sum.errors,
         sum.warnings);
     CHECK(l, r == 0, "%s", err.text);
-    CHECK(l, sum.errors == 0 && sum.warnings == 0, "it is not well");
+    CHECK(l, l->unwell == 0, "it is not well");
     CHECK(l, sum.rows == model_count(&l->m), "%zu rows", sum.rows);
 }

@@ -35,6 +35,7 @@ struct kind {
 /* Discord takes away a letter, or does not any more. */
 static void strip(struct life *l)
 {
+    l->stripped = true;
     memstore_strip(l->store, draw(&l->rng, 2) ? '~' : 0);
 }
 
