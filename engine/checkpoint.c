@@ -469,6 +469,10 @@ static void take_meta(struct shot *s, const struct load_tail *tail,
         if (*id <= cut)
             m->others.list[m->others.n++] = *id;
     qsort(m->others.list, m->others.n, sizeof(uint64_t), by_number);
+    m->foreign.list = xcalloc(l->foreign.count, sizeof(uint64_t));
+    for (size_t at = 0; (id = map_next(&l->foreign, &at));)
+        if (*id <= cut)
+            m->foreign.list[m->foreign.n++] = *id;
     m->damage = xcalloc(l->damage.count, sizeof(*m->damage));
     for (size_t at = 0; (d = map_next(&l->damage, &at));)
         m->damage[m->n_damage++] =

@@ -95,8 +95,11 @@ static void deleted_locked(struct ledger *l, int place, uint64_t id)
         ledger_forget_damage_locked(l, id);
         return;
     }
-    if (map_get(&l->foreign, hash_u64(id), &id))
+    uint64_t *foreign = map_remove(&l->foreign, hash_u64(id), &id);
+    if (foreign) {
+        free(foreign);
         return;
+    }
     const struct row *row = fold_at_home(l->fold, id);
     if (place == IN_CHANNEL && row) {
         if (row->deleted) {

@@ -733,6 +733,11 @@ void ledger_note_other_locked(struct ledger *l, uint64_t message)
     note_id(&l->others, message);
 }
 
+void ledger_note_foreign_locked(struct ledger *l, uint64_t message)
+{
+    note_id(&l->foreign, message);
+}
+
 void ledger_forget_locked(struct ledger *l)
 {
     forget_all(l);

@@ -262,6 +262,7 @@ void ledger_note_big_locked(struct ledger *l, int place,
 void ledger_note_keeper_locked(struct ledger *l, uint64_t home, uint64_t file,
                                uint64_t shows);
 void ledger_note_other_locked(struct ledger *l, uint64_t message);
+void ledger_note_foreign_locked(struct ledger *l, uint64_t message);
 /* All that was read is to be read anew; there is no fold. */
 void ledger_forget_locked(struct ledger *l);
 

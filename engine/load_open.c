@@ -201,6 +201,8 @@ static int take_meta(void *arg, const struct snapshot_meta *m, struct err *err)
     l->mtime_ms = m->mtime_ms;
     for (size_t i = 0; i < m->others.n; i++)
         ledger_note_other_locked(l, m->others.list[i]);
+    for (size_t i = 0; i < m->foreign.n; i++)
+        ledger_note_foreign_locked(l, m->foreign.list[i]);
     for (size_t i = 0; i < m->n_damage; i++)
         ledger_note_damage_locked(l, m->damage[i].message, m->damage[i].text);
     checkpoint_known_locked(l, m);

@@ -533,6 +533,7 @@ void snapshot_meta_release(struct snapshot_meta *m)
     free(m->known);
     free(m->seen.list);
     free(m->others.list);
+    free(m->foreign.list);
     free(m->unique);
     *m = (struct snapshot_meta){0};
 }
@@ -581,6 +582,7 @@ void snapshot_add_meta(struct buf *b, const struct snapshot_meta *m)
     add_text(b, "unique", m->unique ? m->unique : "");
     add_ids(b, "seen", &m->seen);
     add_ids(b, "others", &m->others);
+    add_ids(b, "foreign", &m->foreign);
     buf_addstr(b, ",\"damage\":[");
     for (size_t i = 0; i < m->n_damage; i++) {
         buf_printf(b, "%s{\"message\":\"%llu\"", i ? "," : "",
@@ -777,6 +779,7 @@ int snapshot_read_meta(const char *line, size_t len, struct snapshot_meta *out,
     m.unique = get_text(&o, "unique", true);
     get_ids(&o, "seen", &m.seen);
     get_ids(&o, "others", &m.others);
+    get_ids(&o, "foreign", &m.foreign);
     get_damage(&o, &m);
     get_known(&o, &m);
     if (o.wrong) {

@@ -165,6 +165,7 @@ struct snapshot_meta {
     struct snapshot_ids seen;   /* messages behind upto that have their say in
                                    it, rising */
     struct snapshot_ids others; /* batches in the channel */
+    struct snapshot_ids foreign; /* messages by others */
     struct snapshot_damage *damage;
     size_t n_damage;
     struct snapshot_known *known;

@@ -16,6 +16,7 @@
 #include "engine/base/clock.h"
 #include "engine/checkpoint.h"
 #include "engine/engine_impl.h"
+#include "engine/snapshot.h"
 #include "tests/lib/world.h"
 
 static uint64_t seed;
@@ -340,6 +341,112 @@ static void changes_alone_are_written_over_a_whole(void **state)
     assert_opens_the_same(s, false);
 }
 
+/* --- asked for ---------------------------------------------------------------
+ */
+
+struct seen {
+    size_t n;
+    char keys[500];
+};
+
+static int see(void *arg, const struct snapshot_row *r, struct err *err)
+{
+    struct seen *seen = arg;
+
+    (void)err;
+    assert_int_equal(r->text[r->text_len - 1], '\n');
+    seen->n++;
+    strncat(seen->keys, r->key, r->key_len);
+    strcat(seen->keys, " ");
+    return 0;
+}
+
+static void labels_are_kept(void **state)
+{
+    struct memstore *s = *state;
+    struct process p;
+    struct err err = ERR_INIT;
+    struct snapshot_info info;
+    struct snapshot_list list;
+    struct seen seen = {0};
+    char big[5000], id[24];
+
+    memset(big, 'x', sizeof(big));
+    memcpy(big, "{\"id\":\"big\",\"t\":\"", 17);
+    memcpy(big + sizeof(big) - 3, "\"}", 3);
+    process_start(&p, s);
+    assert_int_equal(put(p.table, "b", "{\"id\":\"b\"}"), 0);
+    assert_int_equal(put(p.table, "a", "{\"id\":\"a\"}"), 0);
+    assert_int_equal(put(p.table, "big", big), 0);
+    assert_int_equal(table_snapshot_wait(p.table, ".x", NULL, &info, &err),
+                     -EINVAL);
+    assert_int_equal(table_snapshot_wait(p.table, "12", NULL, &info, &err),
+                     -EINVAL);
+    assert_int_equal(
+        table_snapshot_wait(p.table, "monday", "eve@host", &info, &err), 0);
+    assert_string_equal(info.label, "monday");
+    assert_string_equal(info.by, "eve@host");
+    assert_int_equal(info.rows, 3);
+    snprintf(id, sizeof(id), "%llu", (unsigned long long)info.id);
+    snapshot_info_release(&info);
+    assert_int_equal(table_snapshot_wait(p.table, "monday", NULL, NULL, &err),
+                     -EEXIST);
+    assert_int_equal(drop_row(p.table, "a"), 0);
+    assert_int_equal(put(p.table, "b", "{\"id\":\"b\",\"n\":2}"), 0);
+    assert_int_equal(put(p.table, "c", "{\"id\":\"c\"}"), 0);
+    process_stop(&p);
+
+    /* Another process knows it, by the checkpoint behind it. */
+    process_start(&p, s);
+    assert_int_equal(table_snapshots_wait(p.table, &list, &err), 0);
+    assert_int_equal(list.n, 2);
+    assert_string_equal(list.list[0].label, "monday");
+    assert_null(list.list[1].label);
+    snapshot_list_release(&list);
+    assert_int_equal(
+        table_snapshot_read_wait(p.table, "monday", see, &seen, &err), 0);
+    assert_string_equal(seen.keys, "b a big ");
+    assert_int_equal(table_snapshot_read_wait(p.table, "no", see, &seen, &err),
+                     -ENOENT);
+    assert_int_equal(table_snapshot_read_wait(p.table, id, see, &seen, &err),
+                     0);
+    assert_int_equal(seen.n, 6);
+
+    struct snapshot_restored did;
+    memstore_reset_counts(s);
+    assert_int_equal(table_snapshot_restore_wait(p.table, "monday", NULL, NULL,
+                                                 NULL, &did, &err),
+                     0);
+    assert_int_equal(memstore_count(s, REMOTE_POST), 1);
+    assert_int_equal(did.put, 2);
+    assert_int_equal(did.deleted, 1);
+    assert_int_equal(did.same, 1);
+    char *text = text_of(p.table, "b");
+    assert_string_equal(text, "{\"id\":\"b\"}");
+    free(text);
+    assert_int_equal(version_of(p.table, "b"), 3);
+    assert_int_equal(version_of(p.table, "a"), 3);
+    assert_null(text_of(p.table, "c"));
+    assert_int_equal(table_snapshot_restore_wait(p.table, "monday", NULL, NULL,
+                                                 NULL, &did, &err),
+                     0);
+    assert_int_equal(did.put + did.deleted, 0);
+
+    uint64_t *ids;
+    size_t n;
+    assert_int_equal(table_snapshot_needs_wait(p.table, false, &ids, &n, &err),
+                     0);
+    assert_true(n >= 3);
+    free(ids);
+    assert_int_equal(table_snapshot_drop_wait(p.table, "monday", &err), 0);
+    assert_int_equal(table_snapshot_drop_wait(p.table, "monday", &err),
+                     -ENOENT);
+    assert_int_equal(table_snapshot_wait(p.table, "monday", NULL, NULL, &err),
+                     0);
+    process_stop(&p);
+    assert_opens_the_same(s, false);
+}
+
 /* --- damage ----------------------------------------------------------------
  */
 
@@ -559,6 +666,7 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(changes_alone_are_written_over_a_whole,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(labels_are_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_ones_are_passed_over, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_part_that_is_gone_is_noticed, setup,
