@@ -563,6 +563,48 @@ static void a_crash_while_it_is_made_can_be_made_up_for(void **state)
     dies_while_making(s, REMOTE_POST, 1);
 }
 
+static void *drop_index(void *arg)
+{
+    struct making *m = arg;
+
+    m->result = table_index_drop(m->p->table, "n", NULL);
+    return NULL;
+}
+
+static void a_channel_that_a_drop_left_is_used_again(void **state)
+{
+    struct memstore *s = *state;
+    struct process p;
+    struct making m = {.p = &p};
+    pthread_t thread;
+
+    process_start(&p, s);
+    fill(&p, 10);
+    index_by(p.table, "n", true);
+    uint64_t channel = channel_of(p.table, "n");
+    memstore_hold(s, REMOTE_CHANNEL_DELETE, true);
+    pthread_create(&thread, NULL, drop_index, &m);
+    memstore_wait_held(s, REMOTE_CHANNEL_DELETE, 1);
+    memstore_kill(p.remote);
+    memstore_hold(s, REMOTE_CHANNEL_DELETE, false);
+    pthread_join(thread, NULL);
+    process_kill(&p);
+
+    process_start(&p, s);
+    assert_int_equal(channel_of(p.table, "n"), 0);
+    assert_int_equal(memstore_channel(s, "idx-users-n", 0), channel);
+    /* Nobody enters these. */
+    assert_int_equal(put(p.table, "k1", "{\"n\":2}"), 0);
+    assert_int_equal(put(p.table, "k2", "{\"n\":\"other\"}"), 0);
+    assert_int_equal(put(p.table, "k3", "{}"), 0);
+    assert_int_equal(drop_row(p.table, "k4"), 0);
+    index_by(p.table, "n", false);
+    assert_int_equal(channel_of(p.table, "n"), channel);
+    assert_int_equal(assert_found(&p, "n", true), 8);
+    assert_int_equal(memstore_messages(s, channel), 1);
+    process_stop(&p);
+}
+
 static void a_lost_answer_leaves_one_channel(void **state)
 {
     struct memstore *s = *state;
@@ -672,6 +714,71 @@ static void two_processes_write_one_index(void **state)
     process_stop(&a);
 }
 
+static void of_two_processes_one_has_a_unique_value(void **state)
+{
+    struct memstore *s = *state;
+    struct process a, b;
+
+    process_start(&a, s);
+    process_start(&b, s);
+    fill(&a, 3);
+    index_by(a.table, "n", true);
+    memstore_quiet(s);
+    process_wait_idle(&b);
+    assert_true(look(b.table, "n").unique);
+    assert_int_equal(put(b.table, "y", "{\"n\":1}"), -EEXIST);
+    /* It cannot know yet that the other was first. */
+    memstore_hold_events(b.remote, true);
+    assert_int_equal(put(a.table, "x", "{\"n\":50}"), 0);
+    assert_int_equal(put(b.table, "y", "{\"n\":50}"), 0);
+    memstore_hold_events(b.remote, false);
+    memstore_quiet(s);
+    process_wait_idle(&b);
+    process_wait_voided(&b, 1);
+    assert_int_equal(version_of(a.table, "x"), 1);
+    assert_int_equal(version_of(b.table, "x"), 1);
+    assert_int_equal(version_of(a.table, "y"), 0);
+    assert_int_equal(version_of(b.table, "y"), 0);
+    wait_indexed(&a);
+    wait_indexed(&b);
+    assert_found(&a, "n", false);
+    process_stop(&b);
+    process_stop(&a);
+    process_start(&a, s);
+    assert_int_equal(version_of(a.table, "y"), 0);
+    assert_int_equal(put(a.table, "y", "{\"n\":51}"), 0);
+    process_stop(&a);
+}
+
+static void what_came_between_check_and_commit_is_found(void **state)
+{
+    struct memstore *s = *state;
+    struct process a, b;
+    struct making m = {.p = &a};
+    pthread_t thread;
+
+    process_start(&a, s);
+    process_start(&b, s);
+    assert_int_equal(put(a.table, "x", "{\"half\":1}"), 0);
+    memstore_quiet(s);
+    memstore_hold(s, REMOTE_CHANNEL_CREATE, true);
+    pthread_create(&thread, NULL, make, &m);
+    memstore_wait_held(s, REMOTE_CHANNEL_CREATE, 1);
+    /* Here it is refused from the check on, there it is not. */
+    assert_int_equal(put(a.table, "y", "{\"half\":1}"), -EEXIST);
+    assert_int_equal(put(b.table, "z", "{\"half\":1}"), 0);
+    memstore_quiet(s);
+    memstore_hold(s, REMOTE_CHANNEL_CREATE, false);
+    pthread_join(thread, NULL);
+    assert_int_equal(m.result, -EEXIST);
+    assert_non_null(strstr(m.said, "'x' and 'z'"));
+    assert_false(look(a.table, "half").unique);
+    assert_int_equal(put(a.table, "y", "{\"half\":1}"), 0);
+    assert_int_equal(assert_found(&a, "half", false), 2);
+    process_stop(&b);
+    process_stop(&a);
+}
+
 /* --- hands -----------------------------------------------------------------
  */
 
@@ -771,10 +878,13 @@ int main(void)
         CASE(a_long_log_is_written_again),
         CASE(small_messages_of_a_large_log_are_merged),
         CASE(a_crash_while_it_is_made_can_be_made_up_for),
+        CASE(a_channel_that_a_drop_left_is_used_again),
         CASE(a_lost_answer_leaves_one_channel),
         CASE(what_a_crash_left_unwritten_is_made_up_for),
         CASE(a_failure_is_tried_again),
         CASE(two_processes_write_one_index),
+        CASE(of_two_processes_one_has_a_unique_value),
+        CASE(what_came_between_check_and_commit_is_found),
         CASE(a_message_that_somebody_deleted_comes_again),
         CASE(a_channel_that_somebody_deleted_is_noticed),
         CASE(a_guild_that_is_full_says_so),
