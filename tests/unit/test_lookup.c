@@ -12,6 +12,7 @@
 #include "engine/base/alloc.h"
 #include "engine/lookup.h"
 #include "engine/message_text.h"
+#include "engine/snapshot.h"
 #include "engine/snapshot_text.h"
 #include "engine/token.h"
 #include "tests/lib/world.h"
@@ -436,6 +437,70 @@ static void what_came_behind_the_snapshot_is_looked_at(void **state)
     memstore_fail(w->store, REMOTE_EDIT, 0, 0, false);
 }
 
+static int take_one(void *arg, struct row *row, const char *text, size_t len,
+                    struct err *err)
+{
+    (void)len, (void)err;
+    buf_add(arg, row_key(row), row->key_len);
+    buf_addstr(arg, text);
+    return 0;
+}
+
+/* As a command does it: what is looked at first tells that opening would take
+ * longer. */
+static void a_huge_table_is_not_opened_for_a_row(void **state)
+{
+    struct world *w = *state;
+    AUTO_BUF struct buf text = BUF_INIT, got = BUF_INIT;
+    struct find_report report;
+    struct find_options o = {.report = &report};
+    uint32_t random = 1;
+    char key[16];
+
+    memstore_lose_events(w->writer.remote, true);
+    for (int i = 0; i < 8000; i++) {
+        snprintf(key, sizeof(key), "k%d", i);
+        buf_reset(&text);
+        buf_printf(&text, "{\"id\":\"k%d\",\"role\":\"x\",\"noise\":\"", i);
+        for (int k = 0; k < 60; k++) {
+            random = random * 1664525 + 1013904223;
+            buf_printf(&text, "%08x", (unsigned)random);
+        }
+        buf_addstr(&text, "\"}");
+        plant(w, key, text.data);
+    }
+    memstore_lose_events(w->writer.remote, false);
+    memstore_quiet(w->store);
+    process_wait_idle(&w->writer);
+    assert_int_equal(row_count(w->writer.table), 8000);
+    assert_int_equal(
+        table_snapshot_wait(w->writer.table, NULL, NULL, NULL, &w->err), 0);
+
+    struct query *q = where(w, "{\"id\":\"k77\",\"role\":\"x\"}");
+    assert_int_equal(
+        table_find_wait(w->cold.table, q, &o, take_one, &got, &w->err), 0);
+    query_unref(q);
+    assert_int_equal(report.list[report.choice].way, FIND_SEARCH);
+    assert_false(report.fell_back);
+    assert_int_equal(report.how, FIND_SEARCH);
+    assert_int_equal(report.requests, 3);
+    assert_int_equal(report.returned, 1);
+    assert_memory_equal(got.data, "k77{\"id\":\"k77\"", 14);
+    assert_false(table_is_open(w->cold.table));
+
+    /* And when it did not do. */
+    buf_reset(&got);
+    search_is(w, (struct memstore_search){.not_ready = true});
+    assert_int_equal(
+        table_get_wait(w->cold.table, "k78", 3, &o, take_one, &got, &w->err),
+        0);
+    assert_true(report.fell_back);
+    assert_int_equal(report.how, FIND_KEY);
+    assert_int_equal(report.requests, 3);
+    assert_memory_equal(got.data, "k78{\"id\":\"k78\"", 14);
+    assert_true(table_is_open(w->cold.table));
+}
+
 /* --- trouble -------------------------------------------------------------- */
 
 static void a_damaged_neighbour_could_have_told_anything(void **state)
@@ -485,6 +550,7 @@ int main(void)
         TEST(many_hits_are_read_page_by_page),
         TEST(more_hits_than_any_offset_reaches),
         TEST(what_came_behind_the_snapshot_is_looked_at),
+        TEST(a_huge_table_is_not_opened_for_a_row),
         TEST(a_damaged_neighbour_could_have_told_anything),
         TEST(who_has_had_enough_is_heard),
     };
