@@ -361,6 +361,7 @@ static void written_locked(struct indexer *ix, struct track *x, uint64_t number,
         track_drop_locked(x, d);
     }
     x->due_ms = 0;
+    x->first_ms = clock_mono_ms();
     for (size_t at = 0; (d = map_next(&x->dirty, &at));) {
         int64_t due = d->since_ms + track_gather_ms(ix, d->later);
         if (!x->due_ms || due < x->due_ms)

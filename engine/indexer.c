@@ -29,8 +29,11 @@
 #include "engine/indexer_impl.h"
 #include "engine/job.h"
 
-/* So many are not gathered any longer. */
-#define GATHER_KEYS 50000
+/* While rows are being written their entries are gathered for so long, or until
+ * there are so many: an import's in a few messages. */
+#define BUSY_MOST_MS 20000
+#define GATHER_KEYS 100000
+#define BUSY_PAUSE_MS 200
 #define RETRIES 10
 
 /* --- tracks ----------------------------------------------------------------
@@ -207,6 +210,8 @@ void track_need_locked(struct indexer *ix, struct track *x, const char *key,
     struct dirty *d = map_get(&x->dirty, hash_bytes(key, key_len), &name);
     int64_t now = clock_mono_ms(), due = now + track_gather_ms(ix, later);
 
+    if (x->dirty.count == 0)
+        x->first_ms = now;
     if (!d) {
         d = xcalloc(1, sizeof(*d) + key_len + 1);
         memcpy(d->key, key, key_len);
@@ -457,6 +462,19 @@ static void work_run(void *arg)
     ledger_unref(l);
 }
 
+/* Are there more to come, and few yet? */
+static bool is_early_locked(const struct indexer *ix, const struct track *x,
+                            int64_t now)
+{
+    struct core *c = ix->core;
+
+    pthread_mutex_lock(&c->lock);
+    bool writing = c->writes > 0;
+    pthread_mutex_unlock(&c->lock);
+    return writing && x->dirty.count < GATHER_KEYS &&
+           now < x->first_ms + BUSY_MOST_MS;
+}
+
 static void run_due(struct indexer *ix)
 {
     bool hasty = atomic_load(&ix->core->hasty);
@@ -467,6 +485,10 @@ static void run_due(struct indexer *ix)
         bool due = x->due_ms && (x->due_ms <= now || (hasty && x->n_own > 0));
         if (!due || x->busy || x->lost)
             continue;
+        if (!hasty && is_early_locked(ix, x, now)) {
+            x->due_ms = now + BUSY_PAUSE_MS;
+            continue;
+        }
         struct work *w = xcalloc(1, sizeof(*w));
         *w = (struct work){.ix = ix, .x = x, .priority = REMOTE_BACKGROUND};
         x->busy = true;

@@ -47,9 +47,10 @@ struct track {
     bool rewrite; /* it must be written again as a whole */
     int repeats;  /* so often it was for the same reason */
     struct map dirty;
-    size_t n_own;   /* of them not later */
-    bool counted;   /* in core.unindexed */
-    int64_t due_ms; /* 0: nothing is */
+    size_t n_own;     /* of them not later */
+    bool counted;     /* in core.unindexed */
+    int64_t due_ms;   /* 0: nothing is */
+    int64_t first_ms; /* since when something is dirty */
     int tries;
     struct logged *log;
     size_t n_log, cap_log;
