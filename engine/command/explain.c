@@ -34,8 +34,8 @@ static int run(struct command_call *c, struct err *err)
 }
 
 static const struct command_option options[] = {
-    OPTION_DATABASE, OPTION_TABLE, OPTION_WHERE,  OPTION_SORT,
-    OPTION_LIMIT,    OPTION_SKIP,  OPTION_FIELDS,
+    OPTION_DATABASE, OPTION_TABLE,  OPTION_WHERE, OPTION_SORT,
+    OPTION_LIMIT,    OPTION_FIELDS, OPTION_SKIP,
 };
 
 const struct command command_explain = {

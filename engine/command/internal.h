@@ -68,12 +68,13 @@ extern const struct command command_update;
 #define OPTION_SORT                                                            \
     {                                                                          \
         .name = "sort", .type = COMMAND_STRING, .offer = OFFER_FIELD,          \
+        .place = 4,                                                            \
         .help = "fields by commas, - before one that goes down: -age,id",      \
     }
 #define OPTION_LIMIT                                                           \
     {                                                                          \
         .name = "limit", .type = COMMAND_INTEGER, .min = 1, .max = INT32_MAX,  \
-        .help = "at most so many rows",                                        \
+        .place = 5, .help = "at most so many rows",                            \
     }
 #define OPTION_SKIP                                                            \
     {                                                                          \
@@ -83,7 +84,7 @@ extern const struct command command_update;
 #define OPTION_FIELDS                                                          \
     {                                                                          \
         .name = "fields", .type = COMMAND_STRING, .offer = OFFER_FIELD,        \
-        .help = "these fields of each row alone, by commas",                   \
+        .place = 6, .help = "these fields of each row alone, by commas",       \
     }
 
 /* Values by name; the option exists, or it is a bug. */

@@ -66,6 +66,7 @@ assert_eq "$(keys --skip 3)" 'dan eve'
 assert_eq "$(keys --skip 30)" ''
 assert_eq "$(keys --limit 30)" 'ada bob cyn dan eve'
 assert_eq "$(keys '{"role":"admin"}' --sort=age --limit=1)" 'eve'
+assert_eq "$(keys '{"age":{"$gt":0}}' age 2 id)" 'bob eve'
 assert_exit 0 dbcord find prod users '{"id":"ada"}' --fields name,address.city
 assert_eq "$(out)" '{"name":"Ada Lovelace","address":{"city":"London"}}'
 assert_exit 0 dbcord find prod users '{"role":"teacher"}' --fields=id,age
@@ -133,7 +134,7 @@ assert_exit 2 dbcord find prod users --limit 0
 assert_exit 2 dbcord find prod users --limit many
 assert_exit 2 dbcord find prod users --skip=-1
 assert_exit 2 dbcord find prod
-assert_exit 2 dbcord find prod users '{}' too many
+assert_exit 2 dbcord find prod users '{}' age 1 id one-too-many
 assert_exit 3 dbcord find prod nowhere '{}'
 assert_said 'users'
 assert_exit 3 dbcord count nowhere users

@@ -304,6 +304,10 @@ static void texts_that_nobody_looks_at_are_not_fetched(void **state)
     struct query *q = query(w, "{}", NULL);
     assert_int_equal(table_count_wait(w->p.table, q, NULL, &n, &w->err), 0);
     assert_int_equal(n, 5);
+    assert_int_equal(query_add_skip(q, "1", 1, NULL), 0);
+    assert_int_equal(query_add_limit(q, "3", 1, NULL), 0);
+    assert_int_equal(table_count_wait(w->p.table, q, NULL, &n, &w->err), 0);
+    assert_int_equal(n, 3);
     query_unref(q);
     assert_int_equal(memstore_count(w->store, REMOTE_DOWNLOAD), 0);
     struct process other = w->p;
