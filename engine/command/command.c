@@ -10,14 +10,15 @@
 
 /* In the order in which help lists them. */
 static const struct command *const table[] = {
-    &command_init,       &command_table_create, &command_table_drop,
-    &command_tables,     &command_inspect,      &command_schema_set,
-    &command_schema_get, &command_index_create, &command_index_drop,
-    &command_reindex,    &command_insert,       &command_get,
-    &command_find_rows,  &command_count_rows,   &command_explain,
-    &command_update,     &command_replace,      &command_delete,
-    &command_history,    &command_restore,      &command_export,
-    &command_import,     &command_status,       &command_help,
+    &command_init,       &command_table_create,     &command_table_drop,
+    &command_tables,     &command_inspect,          &command_schema_set,
+    &command_schema_get, &command_index_create,     &command_index_drop,
+    &command_reindex,    &command_insert,           &command_get,
+    &command_find_rows,  &command_count_rows,       &command_explain,
+    &command_update,     &command_replace,          &command_delete,
+    &command_history,    &command_restore,          &command_snapshot,
+    &command_snapshots,  &command_snapshot_restore, &command_export,
+    &command_import,     &command_status,           &command_help,
 };
 
 size_t command_count(void)

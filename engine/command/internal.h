@@ -25,6 +25,9 @@ extern const struct command command_replace;
 extern const struct command command_restore;
 extern const struct command command_schema_get;
 extern const struct command command_schema_set;
+extern const struct command command_snapshot;
+extern const struct command command_snapshot_restore;
+extern const struct command command_snapshots;
 extern const struct command command_status;
 extern const struct command command_table_create;
 extern const struct command command_table_drop;
@@ -138,6 +141,10 @@ void json_add_string(struct buf *b, const char *name, const char *value);
 void json_add_id(struct buf *b, const char *name, uint64_t id);
 void json_add_int(struct buf *b, const char *name, int64_t value);
 void json_add_bool(struct buf *b, const char *name, bool value);
+
+struct snapshot_info;
+/* snapshots.c; appended. */
+void snapshot_describe(const struct snapshot_info *i, struct buf *b);
 
 /* {"key":…,"version":…,"message_id":…} of a row that was written. */
 int call_put_version(struct command_call *c, const struct row *r,
