@@ -602,7 +602,7 @@ void commit_go(struct ledger *l)
     ledger_lock(l);
     if (l->lingering && l->queue.n >= l->expect)
         l->lingering = false;
-    if (!l->group && !l->lingering && l->state == LEDGER_OPEN &&
+    if (!l->group && !l->lingering && !l->more && l->state == LEDGER_OPEN &&
         has_work_locked(l)) {
         g = xcalloc(1, sizeof(*g));
         g->l = ledger_ref(l);

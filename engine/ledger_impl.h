@@ -166,6 +166,8 @@ struct ledger {
     struct group *group; /* submitted, not yet answered */
     uint64_t last_ticket;
     uint64_t kicks; /* counts what may let a waiting write go */
+    bool more; /* who wrote last says that more comes right behind: it is waited
+                  for */
     bool lingering;
     size_t expect;   /* so many writers are about to come back */
     uint64_t linger; /* number of the linger under way */

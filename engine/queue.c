@@ -199,6 +199,7 @@ int ledger_write(struct ledger *l, const struct write *w, write_done *done,
     } else if (l->frozen) {
         r = err_set(err, -EBUSY, "%s is just being dropped", l->label);
     } else {
+        l->more = w->more;
         p->ticket = ++l->last_ticket;
         if (ticket)
             *ticket = p->ticket;
@@ -216,6 +217,9 @@ int ledger_write(struct ledger *l, const struct write *w, write_done *done,
 
 void ledger_flush(struct ledger *l)
 {
+    ledger_lock(l);
+    l->more = l->lingering = false;
+    ledger_unlock(l);
     commit_go(l);
 }
 

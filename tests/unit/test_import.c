@@ -77,8 +77,8 @@ static void assert_exported(struct table *t, enum format format,
     assert_string_equal(b.data ? b.data : "", expected);
 }
 
-/* 3000 rows of 300 bytes as records, 200 KiB a file: 5 messages, or a few more
- * since slices are estimated. */
+/* 3000 rows of 300 bytes as records, 200 KiB a file: 5 messages in the channel,
+ * or a few more since slices are estimated. */
 static void a_file_goes_in_full_batches(void **state)
 {
     struct memstore *s = *state;
@@ -90,21 +90,21 @@ static void a_file_goes_in_full_batches(void **state)
     memstore_set_max_file(s, 200 << 10);
     process_start(&p, s);
     make_rows(&file, 0, 3000);
-    memstore_reset_counts(s);
+    size_t before = memstore_messages(s, table_id(p.table));
     assert_int_equal(import(p.table, &file, NULL, &res, &err), 0);
     assert_int_equal(res.rows, 3000);
     assert_int_equal(res.inserted, 3000);
-    assert_in_range(memstore_count(s, REMOTE_POST), 4, 9);
+    assert_in_range(memstore_messages(s, table_id(p.table)) - before, 4, 9);
     import_result_release(&res);
     assert_exported(p.table, FORMAT_NDJSON, file.data);
     process_stop(&p);
 
     process_start(&p, s);
     assert_int_equal(row_count(p.table), 3000);
-    memstore_reset_counts(s);
+    before = memstore_messages(s, table_id(p.table));
     assert_int_equal(import(p.table, &file, NULL, &res, &err), 0);
     assert_int_equal(res.skipped, 3000);
-    assert_int_equal(memstore_count(s, REMOTE_POST), 0);
+    assert_int_equal(memstore_messages(s, table_id(p.table)), before);
     import_result_release(&res);
     process_stop(&p);
 }
@@ -196,15 +196,16 @@ static void an_import_goes_on_where_it_failed(void **state)
 
 struct stop {
     struct memstore *store;
-    size_t posts;
+    uint64_t channel;
+    size_t messages;
 };
 
-/* As soon as so many messages were posted. */
+/* As soon as there are so many messages. */
 static bool stop_after(void *arg)
 {
     const struct stop *stop = arg;
 
-    return memstore_count(stop->store, REMOTE_POST) >= stop->posts;
+    return memstore_messages(stop->store, stop->channel) >= stop->messages;
 }
 
 static void an_import_stops_between_two_batches(void **state)
@@ -213,16 +214,17 @@ static void an_import_stops_between_two_batches(void **state)
     struct process p;
     struct import_result res;
     struct err err;
-    struct stop stop = {s, 2};
+    struct stop stop = {s, 0, 0};
     struct import_options o = {.stopped = stop_after, .arg = &stop};
     AUTO_BUF struct buf file = BUF_INIT;
 
     memstore_set_max_file(s, 100 << 10);
     process_start(&p, s);
     make_rows(&file, 0, 2000);
-    memstore_reset_counts(s);
+    stop.channel = table_id(p.table);
+    stop.messages = memstore_messages(s, stop.channel) + 2;
     assert_int_equal(import(p.table, &file, &o, &res, &err), -EINTR);
-    assert_int_equal(memstore_count(s, REMOTE_POST), 2);
+    assert_int_equal(memstore_messages(s, stop.channel), stop.messages);
     assert_true(res.inserted > 0 && res.inserted < 2000);
     assert_int_equal(res.inserted, row_count(p.table));
     size_t in = res.inserted;
