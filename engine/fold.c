@@ -84,13 +84,15 @@ struct fold *fold_new(void)
     f->names->map = MAP_INIT(&name_map);
     f->keep = FOLD_KEEP;
     f->keep_bytes = FOLD_KEEP_BYTES;
+    f->keep_age = FOLD_KEEP_AGE;
     return f;
 }
 
-void fold_keep(struct fold *f, size_t records, uint64_t bytes)
+void fold_keep(struct fold *f, size_t records, uint64_t bytes, uint64_t age)
 {
     f->keep = records;
     f->keep_bytes = bytes;
+    f->keep_age = age;
 }
 
 static void names_unref(struct names *names)
@@ -670,6 +672,14 @@ bool rule_holds(const struct rule *rule, uint64_t id)
     return i % 2 == 1 && (i == rule->n_unique || rule->unique[i] != id);
 }
 
+bool rule_is_constant(const struct rule *rule, uint64_t from, uint64_t to)
+{
+    for (size_t i = 0; i < rule->n_unique; i++)
+        if (rule->unique[i] >= from && rule->unique[i] <= to)
+            return false;
+    return rule_holds(rule, from);
+}
+
 static struct rule *find_rule(const struct fold *f, const char *field)
 {
     for (size_t i = 0; i < f->n_rules; i++)
@@ -747,8 +757,8 @@ enum fold_result fold_set_rules(struct fold *f, const struct fold_rule *rules,
                                 size_t n, struct fold_changes *out)
 {
     uint64_t from = rules_differ_from(f, rules, n);
-    /* Of records that are beyond undoing none has an id behind the floor. */
-    bool late = from < f->floor && !f->loading;
+    /* Nor may one become a row whose text is gone. */
+    bool late = (from < f->floor || from < f->dropped) && !f->loading;
 
     if (f->loading || late || from == UINT64_MAX) {
         exchange_rules(f, rules, n);
@@ -811,16 +821,7 @@ void fold_give_values(struct fold *f, const struct row *r, const char *text,
     struct row *now =
         row_new_values(row_key(head), head->key_len, head->text_len - 1,
                        values.data, values.len);
-    now->version = head->version;
-    now->id = head->id;
-    now->base = head->base;
-    now->home = head->home;
-    now->seq = head->seq;
-    now->at_ms = head->at_ms;
-    now->mtime_ms = head->mtime_ms;
-    now->by = head->by;
-    now->file = head->file;
-    now->holder = head->holder;
+    row_copy_rest(now, head);
     fold_exchange(f, head, now);
 }
 
@@ -940,6 +941,7 @@ void fold_load_begin(struct fold *f, uint64_t mark, const struct fold *old)
     f->loading = true;
     f->mark = f->floor = mark;
     f->before = old;
+    f->load_most = 4 * f->keep_bytes;
     if (!old)
         return;
     /* Rows that others still hold have their names from there. */

@@ -42,10 +42,13 @@ struct fold *fold_new(void);
 void fold_free(struct fold *f);
 
 /* How far back late records can be put in their place: so many records at
- * most, and so many bytes of rows that nothing else holds. */
+ * most, and so many bytes of rows that nothing else holds. A loading gathers
+ * no more than four times as many of superseded versions, but for those with
+ * ids that are no more than age below the newest. */
 #define FOLD_KEEP 65536
 #define FOLD_KEEP_BYTES ((uint64_t)16 << 20)
-void fold_keep(struct fold *f, size_t records, uint64_t bytes);
+#define FOLD_KEEP_AGE ((uint64_t)600000 << 22) /* ten minutes */
+void fold_keep(struct fold *f, size_t records, uint64_t bytes, uint64_t age);
 
 enum fold_result {
     FOLD_KNOWN,   /* seen before, or older than a snapshot, or no text */

@@ -63,6 +63,7 @@ struct entry {
     uint32_t pos;    /* in its message, from 1; 0: known by a copy alone */
     uint8_t state;
     bool joined; /* to the entry before it */
+    bool linked; /* joined, or the next is (loading) */
     bool played; /* before: its home is in claims */
 };
 
@@ -98,12 +99,17 @@ struct fold {
     struct entry *journal; /* from first to n: in order */
     size_t first, n, cap;
     size_t keep; /* so many at most, */
-    uint64_t keep_bytes;
+    uint64_t keep_bytes, keep_age;
     uint64_t journal_bytes; /* of rows that the journal alone holds */
     uint64_t mark;          /* of the snapshot that it began with, or 0 */
     uint64_t floor;         /* records up to this id are beyond undoing */
 
     bool loading;
+    uint64_t load_most; /* bytes of texts that are gathered, and then looked
+                           through for what is not needed; */
+    size_t n_later;     /* worth it with so many that are no first versions */
+    uint64_t dropped;   /* up to this id there are records without their
+                           texts, which would be missing in the past */
     const struct fold *before; /* while loading: whose place it is to take */
     struct touched *touched;   /* while something is applied: keys by the
                                   order in which they changed first */
@@ -166,6 +172,8 @@ void fold_settle_home(struct fold *f, struct track *t);
 void fold_settle_all(struct fold *f);
 
 bool rule_holds(const struct rule *rule, uint64_t id);
+/* Does it hold for both, without a break between? */
+bool rule_is_constant(const struct rule *rule, uint64_t from, uint64_t to);
 bool row_lacks(const struct fold *f, const struct row *r);
 
 /* --- fold_play.c

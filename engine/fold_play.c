@@ -568,6 +568,99 @@ static size_t put_in_order(struct fold *f, struct entry *list, size_t n)
 
 /* --- loading -------------------------------------------------------------- */
 
+/* Is it joined with another record of its message? */
+static bool is_joined(const struct record *list, size_t n, size_t i)
+{
+    if (list[i].copy)
+        return false;
+    if (list[i].joined)
+        return true;
+    for (size_t k = i + 1; k < n; k++)
+        if (!list[k].copy)
+            return list[k].joined;
+    return false;
+}
+
+/* What is loaded is played at the end, when most texts of rows that have seen
+ * many versions are not needed any more: so they are let go before, where it is
+ * certain that a version is followed by another.
+ *
+ * Is it, if c has r for its base? Then, if r counts, c does or another with
+ * that base; unless c is joined with something that does not, or has a value
+ * that is not r's already and may be another row's. */
+static bool is_followed_by(const struct fold *f, const struct entry *r,
+                           const struct entry *c)
+{
+    AUTO_BUF struct buf mine = BUF_INIT, its = BUF_INIT;
+
+    if (c->row->base != r->row->id || c->row->id <= r->row->id || c->linked ||
+        c->pos == 0)
+        return false;
+    for (size_t i = 0; i < f->n_rules && !c->row->deleted; i++) {
+        const struct rule *rule = &f->rules[i];
+        if (rule->n_unique == 0)
+            continue;
+        buf_reset(&mine);
+        buf_reset(&its);
+        if (!row_value(c->row, rule->field, &its) ||
+            buf_equals(&its, VALUE_NULL, strlen(VALUE_NULL)))
+            continue;
+        if (!rule_is_constant(rule, r->row->id, c->row->id) ||
+            !row_value(r->row, rule->field, &mine) ||
+            !buf_equals(&mine, its.data, its.len))
+            return false;
+    }
+    return true;
+}
+
+static void drop_text(struct fold *f, struct entry *e, uint64_t follower)
+{
+    AUTO_BUF struct buf values = BUF_INIT;
+    struct row *old = e->row;
+
+    fold_values(f, row_text(old), old->text_len - 1, &values);
+    e->row = row_new_values(row_key(old), old->key_len, old->text_len - 1,
+                            values.data, values.len);
+    row_copy_rest(e->row, old);
+    f->journal_bytes -= old->text_len;
+    if (follower > f->dropped)
+        f->dropped = follower;
+    row_unref(old);
+}
+
+static int by_version(const void *one, const void *other)
+{
+    const struct entry *a = one, *b = other;
+    int c = compare_keys(a->row, b->row);
+
+    return c != 0 ? c : compare_u64(a->row->version, b->row->version);
+}
+
+static void drop_texts(struct fold *f)
+{
+    uint64_t newest = 0;
+
+    sort(f->journal, f->n, by_version);
+    for (size_t i = 0; i < f->n; i++)
+        if (f->journal[i].row->id > newest)
+            newest = f->journal[i].row->id;
+    for (size_t i = 0; i < f->n; i++) {
+        struct entry *e = &f->journal[i];
+        uint32_t next = e->row->version + 1;
+        for (size_t k = i + 1; k < f->n && e->row->has_text; k++) {
+            const struct entry *c = &f->journal[k];
+            if (c->row->version > next || compare_keys(e->row, c->row) != 0)
+                break;
+            if (c->row->version == next && newest - c->row->id > f->keep_age &&
+                is_followed_by(f, e, c))
+                drop_text(f, e, c->row->id);
+        }
+    }
+    f->load_most = 2 * f->journal_bytes;
+    if (f->load_most < 4 * f->keep_bytes)
+        f->load_most = 4 * f->keep_bytes;
+}
+
 void fold_load_add(struct fold *f, const struct record *list, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -578,8 +671,14 @@ void fold_load_add(struct fold *f, const struct record *list, size_t n)
                 fold_claim(f, record_key(r), r->home, r->id);
             continue;
         }
-        append(f, entry_of(f, r, i));
+        struct entry e = entry_of(f, r, i);
+        e.linked = is_joined(list, n, i);
+        f->journal_bytes += e.row->has_text ? e.row->text_len : 0;
+        f->n_later += e.row->version > 1;
+        append(f, e);
     }
+    if (f->journal_bytes > f->load_most && f->n_later > f->n / 4)
+        drop_texts(f);
 }
 
 void fold_checkpoint(struct fold *f, const struct record *r, uint64_t home,
@@ -624,6 +723,7 @@ void fold_load_end(struct fold *f)
     size_t i = 0;
 
     f->n = put_in_order(f, f->journal, f->n);
+    f->journal_bytes = 0;
     while (i < f->n && f->journal[i].row->id <= f->mark)
         i++;
     for (size_t k = 0; k < i; k++) {
@@ -651,7 +751,8 @@ void fold_load_end(struct fold *f)
 
 uint64_t fold_mark(const struct fold *f, uint64_t wish)
 {
-    return wish > f->floor ? wish : f->floor;
+    uint64_t least = f->floor > f->dropped ? f->floor : f->dropped;
+    return wish > least ? wish : least;
 }
 
 /* A key whose head at the mark is another than now. */
@@ -699,7 +800,7 @@ void fold_past(struct fold *f, uint64_t mark,
     struct past *p;
     struct row *head;
 
-    assert(mark >= f->floor);
+    assert(mark >= f->floor && mark >= f->dropped);
     for (size_t i = f->n; i > f->first; i--) {
         struct entry *e = &f->journal[i - 1];
         struct key key = key_of(e->row);
@@ -831,19 +932,6 @@ static enum fold_result apply_past(struct fold *f, const struct record *r,
         (r->version == 1 || (t && track_at(t, r->version - 1) == r->base)))
         return FOLD_LATE;
     return aside_past(f, r, false);
-}
-
-/* Is it joined with another record of its message? */
-static bool is_joined(const struct record *list, size_t n, size_t i)
-{
-    if (list[i].copy)
-        return false;
-    if (list[i].joined)
-        return true;
-    for (size_t k = i + 1; k < n; k++)
-        if (!list[k].copy)
-            return list[k].joined;
-    return false;
 }
 
 static enum fold_result result_of(const struct fold *f, const struct record *r,

@@ -61,6 +61,21 @@ struct row *row_new_values(const char *key, size_t key_len, size_t text_len,
     return r;
 }
 
+void row_copy_rest(struct row *to, const struct row *from)
+{
+    to->version = from->version;
+    to->id = from->id;
+    to->base = from->base;
+    to->home = from->home;
+    to->seq = from->seq;
+    to->at_ms = from->at_ms;
+    to->mtime_ms = from->mtime_ms;
+    to->by = from->by;
+    to->file = from->file;
+    to->holder = from->holder;
+    to->deleted = from->deleted;
+}
+
 struct row *row_copy(const struct row *r)
 {
     struct row *copy = xmalloc(row_size(r));

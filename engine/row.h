@@ -60,6 +60,9 @@ struct row *row_new(const char *key, size_t key_len, const char *text,
 struct row *row_new_values(const char *key, size_t key_len, size_t text_len,
                            const char *values, size_t values_len);
 
+/* All but key, text and values, and what says whether they are there. */
+void row_copy_rest(struct row *to, const struct row *from);
+
 /* The same with a reference of its own, for who must change a field of a row
  * that others may hold. */
 struct row *row_copy(const struct row *r);

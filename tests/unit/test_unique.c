@@ -250,7 +250,7 @@ static void what_comes_too_late_is_read_anew(void **state)
 
     start(&a, s);
     start(&b, s);
-    fold_keep(b.table->ledger->fold, 4, 1 << 20);
+    fold_keep(b.table->ledger->fold, 4, 1 << 20, FOLD_KEEP_AGE);
     memstore_hold_events(b.remote, true);
     assert_int_equal(put(a.table, "a", "{\"email\":\"x\"}"), 0);
     assert_int_equal(put(b.table, "b", "{\"email\":\"x\"}"), 0);
