@@ -542,7 +542,9 @@ static int load_version(struct walk *w, uint32_t number, uint64_t id,
         r = head_version(w, out, err);
         return r < 0 ? r : 1;
     }
-    if (!m)
+    /* A row's own message that has gone on, without the copy that told what it
+     * said before: vacuum has removed that, and keeps the message. */
+    if (!m || (r == 0 && place == IN_CHANNEL))
         return 0;
     *out = damaged(number, id, channel_of(w, place), err_text(&why, -EBADMSG));
     return 1;

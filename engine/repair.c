@@ -6,12 +6,11 @@
  * that this process has otherwise, attachments, rows whose base is lost, row
  * messages, indexes, snapshots. */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "engine/base/alloc.h"
+#include "engine/checkpoint.h"
 #include "engine/ledger_impl.h"
-#include "engine/snapshot.h"
 #include "engine/text.h"
 #include "engine/verify_impl.h"
 
@@ -401,7 +400,7 @@ static void repair_rewrite(struct verify *v, struct item *it)
 static void repair_begin(struct verify *v)
 {
     struct err err = ERR_INIT;
-    uint64_t snapshot;
+    uint64_t snapshot, upto;
     bool begun = false;
     int r = 0;
 
@@ -410,7 +409,7 @@ static void repair_begin(struct verify *v)
             continue;
         it->f.repairable = true;
         if (!begun)
-            r = vacuum_begin(v, NULL, 1, &snapshot, &err);
+            r = vacuum_begin(v, NULL, 1, &snapshot, &upto, &err);
         begun = true;
         it->f.repaired = r == 0;
         if (r < 0)
@@ -504,6 +503,25 @@ static void repair_delete(struct verify *v, struct item *it)
 /* --- indexes and snapshots --------------------------------------------------
  */
 
+/* A message of the log that says what is not so: all that is so has been
+ * written anew, and nothing in an index is told there alone. */
+static int remove_wrong(struct verify *v, const struct item *it,
+                        struct err *err)
+{
+    struct remote_reply reply = {0};
+    struct remote_request req = {
+        .op = REMOTE_DELETE,
+        .channel = it->f.channel,
+        .message = it->f.message,
+    };
+
+    if (!it->f.message)
+        return 0;
+    int r = run(v, &req, &reply, err);
+    remote_reply_release(&reply);
+    return r == -ENOENT ? 0 : r;
+}
+
 static void repair_index(struct verify *v, const char *field)
 {
     struct err err = ERR_INIT;
@@ -514,9 +532,10 @@ static void repair_index(struct verify *v, const char *field)
         if (it->how != REPAIR_INDEX || it->field != field)
             continue;
         it->f.repairable = true;
-        it->f.repaired = r == 0;
-        if (r < 0)
-            failed(it, r, &err);
+        int removed = r == 0 ? remove_wrong(v, it, &err) : r;
+        it->f.repaired = removed == 0;
+        if (removed < 0)
+            failed(it, removed, &err);
     }
 }
 
@@ -535,35 +554,44 @@ static void repair_indexes(struct verify *v)
 static void repair_snapshots(struct verify *v)
 {
     struct err err = ERR_INIT;
+    uint64_t id;
     bool taken = false;
     int r = 0;
 
     for (struct item *it = v->items; it; it = it->next) {
-        char name[24];
         if (it->how != REPAIR_CHECKPOINT)
             continue;
         it->f.repairable = true;
         if (!taken)
-            r = table_snapshot_wait(v->table, NULL, NULL, NULL, &err);
+            r = checkpoint_take(v->table->ledger, NULL, NULL, true,
+                                REMOTE_NORMAL, &id, &err);
         taken = true;
-        snprintf(name, sizeof(name), "%llu", ULL(it->f.message));
-        if (r == 0) {
-            struct remote_reply reply = {0};
-            struct remote_request req = {
-                .op = REMOTE_DELETE,
-                .channel = it->f.channel,
-                .message = it->f.message,
-            };
-            r = table_snapshot_drop_wait(v->table, name, &err);
-            /* It was never known to be one. */
-            if (r == -ENOENT || r == -EBADMSG)
-                r = run(v, &req, &reply, &err);
-            remote_reply_release(&reply);
-        }
-        it->f.repaired = r == 0;
-        if (r < 0)
-            failed(it, r, &err);
+        int removed = r == 0 ? remove_wrong(v, it, &err) : r;
+        it->f.repaired = removed == 0;
+        if (removed < 0)
+            failed(it, removed, &err);
     }
+}
+
+/* --- the catalog ------------------------------------------------------------
+ */
+
+static void repair_entry(struct verify *v, struct item *it)
+{
+    struct err err = ERR_INIT;
+    struct write w = {
+        .kind = WRITE_DELETE,
+        .key = it->f.key,
+        .key_len = it->f.key_len,
+    };
+
+    it->f.repairable = true;
+    int r = ledger_write_wait(v->ns->ledger, &w, NULL, &err);
+    it->f.repaired = r == 0 || r == -ENOENT;
+    if (!it->f.repaired)
+        failed(it, r, &err);
+    else
+        catalog_sync(v->ns, true);
 }
 
 /* --- all --------------------------------------------------------------------
@@ -621,8 +649,10 @@ int verify_repair(struct verify *v, struct err *err)
     free(t);
     each(v, REPAIR_ROW, repair_row);
     judge_told(v);
-    if (!v->table)
+    if (!v->table) {
+        each(v, REPAIR_ENTRY, repair_entry);
         return 0;
+    }
     each(v, REPAIR_FILE, repair_file);
     each(v, REPAIR_REWRITE, repair_rewrite);
     repair_begin(v);

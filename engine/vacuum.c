@@ -19,9 +19,8 @@
 
 #include "engine/base/alloc.h"
 #include "engine/base/clock.h"
+#include "engine/checkpoint.h"
 #include "engine/index_text.h"
-#include "engine/ledger_impl.h"
-#include "engine/snapshot.h"
 #include "engine/snapshot_text.h"
 #include "engine/vacuum_mark.h"
 #include "engine/verify_impl.h"
@@ -60,9 +59,10 @@ static int cut_of(const struct verify *v, uint64_t snapshot, uint64_t *cut,
     int r = run(v, &req, &reply, err);
     if (r == 0)
         r = snapshot_parse(&reply.messages[0], &head, err);
-    if (r == 0)
+    if (r == 0) {
         *cut = head.cut;
-    snapshot_head_release(&head);
+        snapshot_head_release(&head);
+    }
     remote_reply_release(&reply);
     return r;
 }
@@ -70,19 +70,13 @@ static int cut_of(const struct verify *v, uint64_t snapshot, uint64_t *cut,
 static int take_snapshot(struct verify *v, const char *by, uint64_t *id,
                          uint64_t *cut, struct err *err)
 {
-    struct snapshot_info info = {0};
-
-    int r = table_snapshot_wait(v->table, NULL, by, &info, err);
-    if (r == 0)
-        r = cut_of(v, info.id, cut, err);
-    if (r == 0)
-        *id = info.id;
-    snapshot_info_release(&info);
-    return r;
+    int r = checkpoint_take(v->table->ledger, NULL, by, true, REMOTE_NORMAL, id,
+                            err);
+    return r < 0 ? r : cut_of(v, *id, cut, err);
 }
 
 int vacuum_begin(struct verify *v, const char *by, size_t snapshots,
-                 uint64_t *snapshot, struct err *err)
+                 uint64_t *snapshot, uint64_t *upto, struct err *err)
 {
     const char *who = by ? by : v->engine->core.by;
     struct remote_reply reply = {0};
@@ -90,19 +84,20 @@ int vacuum_begin(struct verify *v, const char *by, size_t snapshots,
         .op = REMOTE_POST,
         .channel = v->table->history,
     };
-    uint64_t cut = 0, first_cut = 0;
     int r = 0;
 
+    *upto = UINT64_MAX;
+
     for (size_t i = 0; i < snapshots && r == 0; i++) {
+        uint64_t cut = 0;
         r = take_snapshot(v, who, snapshot, &cut, err);
-        if (i == 0)
-            first_cut = cut;
+        /* What all of them have. */
+        if (cut < *upto)
+            *upto = cut;
     }
     if (r < 0)
         return err_wrap(err, r, "the snapshot before");
-    /* What both of them have. */
-    vacuum_mark_add(&req.draft.content, first_cut < cut ? first_cut : cut,
-                    *snapshot, clock_wall_ms(), who);
+    vacuum_mark_add(&req.draft.content, *upto, *snapshot, clock_wall_ms(), who);
     r = run(v, &req, &reply, err);
     remote_reply_release(&reply);
     return r < 0 ? err_wrap(err, r, "the mark before") : 0;
@@ -134,9 +129,7 @@ struct vacuum {
 
     uint64_t limit; /* what was so behind this id is within the days */
     bool *needed;   /* by record */
-    uint64_t *refs; /* messages snapshots need, rising */
-    size_t n_refs;
-    uint64_t newest_ref;
+    uint64_t upto;  /* what is behind it stays */
     struct removal *list;
     size_t n, cap;
 };
@@ -200,16 +193,16 @@ static void find_needed(struct vacuum *va)
 
 static bool is_referred_to(const struct vacuum *va, uint64_t message)
 {
-    size_t low = 0, high = va->n_refs;
+    size_t low = 0, high = va->v.n_refs;
 
     while (low < high) {
         size_t mid = (low + high) / 2;
-        if (va->refs[mid] < message)
+        if (va->v.refs[mid] < message)
             low = mid + 1;
         else
             high = mid;
     }
-    return low < va->n_refs && va->refs[low] == message;
+    return low < va->v.n_refs && va->v.refs[low] == message;
 }
 
 /* Is this record told by this message, and by none better? */
@@ -400,7 +393,7 @@ static void list_snapshots(struct vacuum *va)
         /* Only what is known to be superseded; and never one with a label. */
         goes = r == 0 && !head.label && !is_referred_to(va, m->id) &&
                !(head.part && is_young(m->id, PART_AGE_MS)) &&
-               m->id < va->newest_ref;
+               m->id < va->v.newest_snapshot;
         if (r == 0)
             snapshot_head_release(&head);
         if (goes)
@@ -464,11 +457,8 @@ static int make_list(struct vacuum *va, struct err *err)
     const struct scan *s = &va->scan;
 
     va->limit = id_of_ms(clock_wall_ms() - (int64_t)va->o->days * DAY_MS);
-    int r = table_snapshot_needs_wait(va->v.table, false, &va->refs,
-                                      &va->n_refs, err);
-    if (r < 0)
-        return r;
-    va->newest_ref = va->n_refs ? va->refs[va->n_refs - 1] : 0;
+    int r = 0;
+
     find_needed(va);
     list_messages(va);
     list_snapshots(va);
@@ -607,6 +597,17 @@ static size_t together(const struct vacuum *va, size_t i)
     return n;
 }
 
+/* Came to be seen between the reading and the snapshot, and is not in that. */
+static void drop_late(struct vacuum *va)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < va->n; i++)
+        if (va->list[i].versions == 0 || va->list[i].message <= va->upto)
+            va->list[n++] = va->list[i];
+    va->n = n;
+}
+
 static int remove_all(struct vacuum *va, struct err *err)
 {
     int r = 0;
@@ -682,9 +683,12 @@ static int examine(struct vacuum *va, struct table *t, struct err *err)
     if (r == 0)
         r = make_list(va, err);
     if (r == 0 && !va->o->dry_run && loses_versions(va))
-        r = vacuum_begin(&va->v, va->o->by, 2, &va->sum->snapshot, err);
-    if (r == 0)
+        r = vacuum_begin(&va->v, va->o->by, 2, &va->sum->snapshot, &va->upto,
+                         err);
+    if (r == 0) {
+        drop_late(va);
         r = remove_all(va, err);
+    }
     verify_leave(&va->v);
     verify_release(&va->v);
     return r;
@@ -702,6 +706,7 @@ int table_vacuum_wait(struct table *t, const struct vacuum_options *o,
         .gone = gone,
         .arg = arg,
         .sum = sum,
+        .upto = UINT64_MAX,
     };
 
     *sum = (struct vacuum_summary){0};
@@ -709,7 +714,6 @@ int table_vacuum_wait(struct table *t, const struct vacuum_options *o,
         return err_set(err, -EROFS, "mounted read-only: nothing is removed");
     int r = examine(&va, t, err);
     free(va.needed);
-    free(va.refs);
     free(va.list);
     return r;
 }

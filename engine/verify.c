@@ -125,6 +125,8 @@ static int tell(struct verify *v, const struct finding *f, size_t n,
         sum->warnings += n;
     else
         sum->errors += n;
+    if (f->severity == FINDING_ERROR && !f->repaired)
+        sum->unhealed += n;
     if (f->repaired && f->severity != FINDING_NOTE)
         sum->repaired += n;
     return v->found(v->arg, f, err);
@@ -592,6 +594,10 @@ void verify_leave(struct verify *v)
         free(kn);
     }
     v->n_known = 0;
+    free(v->refs);
+    v->refs = NULL;
+    v->n_refs = v->cap_refs = 0;
+    v->newest_snapshot = 0;
     scan_release(v->scan);
     v->scan = NULL;
     free(v->name);
@@ -612,6 +618,19 @@ static int check_one(struct verify *v, struct table *t, struct err *err)
 
 /* --- the catalog ------------------------------------------------------------
  */
+
+/* Not listed, and not hidden either. */
+static bool is_gone(const struct verify *v, uint64_t channel)
+{
+    struct remote_reply reply = {0};
+    struct remote_request req = {.op = REMOTE_CHANNEL, .channel = channel};
+
+    if (verify_channel(v, channel))
+        return false;
+    int r = remote_run(v->engine->core.remote, &req, &reply, NULL);
+    remote_reply_release(&reply);
+    return r == -ENOENT;
+}
 
 /* All its channels, and whether the entry can be read at all. */
 static int check_entry(struct verify *v, const struct scan_key *k,
@@ -644,11 +663,15 @@ static int check_entry(struct verify *v, const struct scan_key *k,
     } else {
         schema_unref(schema);
         add_index_ids(ids, text->data, text->len);
-        if (!verify_channel(v, ids->channel))
-            verify_add(v, KIND_missing_channel, ids->channel, head->id, k,
-                       "the channel of the table '%s' was deleted, with all "
-                       "its rows",
-                       name);
+        if (is_gone(v, ids->channel)) {
+            struct item *it =
+                verify_add(v, KIND_missing_channel, ids->channel, head->id, k,
+                           "the channel of the table '%s' was deleted, with "
+                           "all its rows",
+                           name);
+            if (it)
+                it->how = REPAIR_ENTRY;
+        }
     }
     text_unref(text);
     return 0;

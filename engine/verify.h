@@ -53,6 +53,7 @@ struct verify_summary {
     uint64_t file_bytes; /* downloaded */
     size_t errors, warnings, notes;
     size_t repaired; /* of errors and warnings */
+    size_t unhealed; /* errors that were not repaired */
 };
 
 /* A negative errno ends the run with it. */

@@ -33,8 +33,8 @@
     X(missing_permission, ERROR,                                               \
       "Give the bot's role this permission, in the server or the channel.")    \
     X(missing_channel, ERROR,                                                  \
-      "Its rows are gone with it; drop the table, or restore it from an "      \
-      "export.")                                                               \
+      "Its rows are gone with it. Verify with repair strikes the table out "   \
+      "of the catalog; make it anew from an export.")                          \
     X(orphan_channel, WARNING,                                                 \
       "Look into it; delete the channel by hand if nothing in it is wanted.")  \
     X(bad_entry, ERROR,                                                        \
@@ -91,8 +91,7 @@
     X(missing_index_entry, ERROR, "Run verify with repair, or reindex.")       \
     X(wrong_index_entry, ERROR, "Run verify with repair, or reindex.")         \
     X(stray_index_entry, WARNING, "Run verify with repair, or reindex.")       \
-    X(index_behind, NOTE,                                                      \
-      "Nothing: they are entered when the table is next opened for long.")     \
+    X(index_behind, NOTE, "Nothing: they are about to be entered.")            \
     X(damaged_snapshot, WARNING,                                               \
       "Take a new snapshot; delete this one if it has no label.")              \
     X(snapshot_differs, ERROR,                                                 \
@@ -185,6 +184,8 @@ struct scan_file {
 struct scan_problem {
     enum verify_kind kind;
     uint32_t message, record; /* NONE: none */
+    uint32_t key; /* a damaged row message: whose it says it is; NONE */
+    bool copy;    /* … and that it only shows what another committed */
     char *text;
 };
 
@@ -294,6 +295,7 @@ enum repair_how {
     REPAIR_BEGIN,   /* history begins with a new snapshot */
     REPAIR_ROW,     /* the open table is told of the message */
     REPAIR_THREAD,
+    REPAIR_ENTRY, /* the catalog's entry is struck out */
     REPAIR_INDEX, /* the field's index is written anew */
     REPAIR_CHECKPOINT,
 };
@@ -340,6 +342,10 @@ struct verify {
     uint64_t vacuumed; /* what stands before this message may be gone, and the
                           rows of that time are in a snapshot: */
     uint64_t vacuum_from;
+    uint64_t *refs; /* messages that snapshots are made of and refer to, those
+                       of the newest two and of those with a label; rising */
+    size_t n_refs, cap_refs;
+    uint64_t newest_snapshot; /* 0: there is none */
     struct item *items, **last;
     size_t named[KINDS], unnamed[KINDS];
 };
@@ -392,6 +398,6 @@ int verify_snapshots(struct verify *v, struct err *err);
 /* vacuum.c: takes so many snapshots of the open table, and says with a mark
  * that history begins with the last of them. by NULL: the engine's own name. */
 int vacuum_begin(struct verify *v, const char *by, size_t snapshots,
-                 uint64_t *snapshot, struct err *err);
+                 uint64_t *snapshot, uint64_t *upto, struct err *err);
 /* repair.c: what can be healed of v->items is */
 int verify_repair(struct verify *v, struct err *err);

@@ -2,6 +2,7 @@
  * log does not tell, and what the log tells and rows do not have. What came
  * behind the log's mark is still to be written, and no finding. */
 #include <errno.h>
+#include <string.h>
 
 #include "engine/base/alloc.h"
 #include "engine/index_log.h"
@@ -16,11 +17,13 @@ struct index_check {
     size_t field;
     struct index_log *log;
     uint64_t upto[2];
-    size_t behind; /* rows that the log does not claim to have */
+    bool writing;  /* this process has entries of it still to write */
+    size_t behind; /* so many rows the log does not claim to have */
 };
 
-static void add(struct index_check *c, enum verify_kind kind, uint64_t message,
-                const struct scan_key *k, const char *text)
+static struct item *add(struct index_check *c, enum verify_kind kind,
+                        uint64_t message, const struct scan_key *k,
+                        const char *text)
 {
     struct item *it =
         verify_add(c->v, kind, c->f->channel, message, k, "%s", text);
@@ -29,6 +32,7 @@ static void add(struct index_check *c, enum verify_kind kind, uint64_t message,
         it->how = REPAIR_INDEX;
         it->field = c->f->name;
     }
+    return it;
 }
 
 static int take_message(void *arg, const struct remote_message *m,
@@ -96,7 +100,9 @@ static void check_hit(struct index_check *c, const struct index_hit *h)
     bool live = head && !(head->flags & SCAN_DELETE);
     AUTO_BUF struct buf text = BUF_INIT;
 
-    if (head && (!is_known(c, head) || !is_covered(c, head)))
+    /* Of an older version, and the newer one may still be to come. */
+    if (head && (!is_known(c, head) ||
+                 (!is_covered(c, head) && h->version < head->version)))
         return;
     uint64_t has =
         live ? s->values[(size_t)k->head * s->n_fields + c->field] : 0;
@@ -138,13 +144,45 @@ static void check_row(struct index_check *c, const struct scan_key *k)
         !s->values[(size_t)k->head * s->n_fields + c->field] ||
         index_log_get(c->log, k->text, k->len, &hit))
         return;
-    if (!is_covered(c, head)) {
+    bool covered = is_covered(c, head);
+    if (!covered && c->writing) {
         c->behind++;
         return;
     }
-    buf_printf(&text, "the index of '%s' does not have the row '%s'",
-               c->f->name, k->text);
-    add(c, KIND_missing_index_entry, 0, k, text.data);
+    buf_printf(&text, "the index of '%s' does not have the row '%s'%s",
+               c->f->name, k->text,
+               covered ? ""
+                       : "; it does not claim to, and will be mended when "
+                         "the table is opened to write");
+    struct item *it = add(c, KIND_missing_index_entry, 0, k, text.data);
+    if (it && !covered)
+        it->f.severity = FINDING_WARNING;
+}
+
+/* What stands before the newest whole telling does not count any more. */
+static void forgive_superseded(struct index_check *c)
+{
+    uint64_t over = index_log_over(c->log);
+
+    for (struct item *it = c->v->items; it; it = it->next)
+        if (it->f.channel == c->f->channel && it->f.message != 0 &&
+            it->f.message <= over && it->how == REPAIR_INDEX) {
+            it->how = REPAIR_NOT;
+            it->f.severity = FINDING_NOTE;
+            it->f.remedy = "Nothing: all it could say has been told again.";
+        }
+}
+
+static bool is_writing(const struct verify *v, const char *field)
+{
+    bool behind = false;
+    size_t n;
+
+    struct table_index *list = table_indexes(v->table, &n);
+    for (size_t i = 0; i < n; i++)
+        behind |= strcmp(list[i].field, field) == 0 && list[i].behind > 0;
+    table_indexes_free(list, n);
+    return behind;
 }
 
 static int check_index(struct verify *v, size_t field, struct err *err)
@@ -158,10 +196,12 @@ static int check_index(struct verify *v, size_t field, struct err *err)
     };
     struct index_hit hit;
 
+    c.writing = is_writing(v, c.f->name);
     verify_note(v, "%s: reading the index of '%s'", v->name, c.f->name);
     int r = verify_list(v, c.f->channel, take_message, &c, err);
     if (r == 0) {
         index_log_upto(c.log, c.upto);
+        forgive_superseded(&c);
         for (size_t at = 0; index_log_next(c.log, &at, &hit);)
             check_hit(&c, &hit);
         for (size_t i = 0; i < s->n_keys; i++)

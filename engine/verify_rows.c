@@ -89,9 +89,12 @@ static void tell_problem(struct verify *v, const struct scan_problem *p)
         !(s->records[scan_find_record(s, r->key, r->version, r->id)].flags &
           SCAN_BAD))
         return; /* a copy, and what it tells is whole elsewhere */
-    /* A row message, if its row is there. */
+    /* A row message, if its row is there. Where it alone told a version, and
+     * nobody knows that, it stays as it is: a person may read it. */
     if (!k && m->place == 0 && s->thread)
         k = key_at_home(v, m->id);
+    if (!k && p->copy)
+        k = s->keys[p->key];
     struct item *it =
         verify_add(v, p->kind, channel_of(s, m), m->id, k, "%s", p->text);
     if (!it)
@@ -329,6 +332,15 @@ static uint64_t lost_home(const struct verify *v, const struct scan_key *k,
     return lost;
 }
 
+/* Has it a row message that cannot be read? Then that one is mended. */
+static bool has_damaged_home(const struct scan *s, const struct scan_key *k)
+{
+    for (size_t i = 0; i < s->n_problems; i++)
+        if (s->problems[i].key != NONE && s->keys[s->problems[i].key] == k)
+            return true;
+    return false;
+}
+
 static void check_homes(struct verify *v, const struct scan_key *k)
 {
     const struct scan *s = v->scan;
@@ -339,7 +351,9 @@ static void check_homes(struct verify *v, const struct scan_key *k)
             (!home || id_of(s, &s->records[i]) > id_of(s, home)))
             home = &s->records[i];
     uint64_t deletion = last_deletion(s, k);
-    if (home && (!live || id_of(s, home) < deletion)) {
+    /* The message of an earlier life is that of a later one that came in a
+     * batch and has none of its own. */
+    if (home && !live) {
         tell_spare_home(v, k, home, deletion);
     } else if (home && home->id != live->id) {
         struct item *it = verify_add(
@@ -354,7 +368,7 @@ static void check_homes(struct verify *v, const struct scan_key *k)
         if (is_home(s, &s->records[i]) &&
             s->records[i].message != home->message)
             tell_spare_home(v, k, &s->records[i], deletion);
-    if (!live || (home && id_of(s, home) > deletion))
+    if (!live || home || has_damaged_home(s, k))
         return;
     uint64_t lost = lost_home(v, k, deletion);
     if (!lost)

@@ -12,6 +12,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/str.h"
 #include "engine/batch.h"
+#include "engine/json.h"
 #include "engine/ledger_impl.h"
 #include "engine/schema.h"
 #include "engine/value.h"
@@ -247,8 +248,13 @@ void scan_problem(struct scan *s, enum verify_kind kind, uint32_t message,
     va_start(ap, fmt);
     buf_vprintf(&b, fmt, ap);
     va_end(ap);
-    s->problems[s->n_problems++] =
-        (struct scan_problem){kind, message, record, buf_take_str(&b)};
+    s->problems[s->n_problems++] = (struct scan_problem){
+        .kind = kind,
+        .message = message,
+        .record = record,
+        .key = NONE,
+        .text = buf_take_str(&b),
+    };
 }
 
 /* --- files ------------------------------------------------------------------
@@ -468,6 +474,30 @@ static bool tells_records(const struct remote_message *m)
     return false;
 }
 
+/* What can still be read of a damaged message's first line: whose row message
+ * it is, and whether it tells again what stands elsewhere. */
+static void read_remains(struct scan *s, const struct remote_message *m,
+                         struct scan_problem *p)
+{
+    const char *at = m->content + strlen("-# dbcord put ");
+    AUTO_BUF struct buf key = BUF_INIT;
+    size_t n = 1;
+
+    if (!is_word(m, "put") || *at != '"')
+        return;
+    while (at[n] && at[n] != '"' && at[n] != '\n')
+        n += at[n] == '\\' && at[n + 1] ? 2 : 1;
+    if (at[n] != '"')
+        return;
+    json_unescape(at, n + 1, &key);
+    if (key.len == 0 || key.len > RECORD_KEY_MAX)
+        return;
+    p->key = need_key(s, key.data, key.len);
+    at += n + 1;
+    p->copy = strncmp(at, " v", 2) == 0 &&
+              strncmp(at + 2 + strspn(at + 2, "0123456789"), " of ", 4) == 0;
+}
+
 static void damaged(struct scan *s, uint32_t message,
                     const struct remote_message *m, int r,
                     const struct err *err)
@@ -481,7 +511,10 @@ static void damaged(struct scan *s, uint32_t message,
         kind = KIND_missing_attachment;
     for (size_t i = 0; i < m->n_files; i++)
         use_file(s, m->files[i].id);
+    size_t before = s->n_problems;
     scan_problem(s, kind, message, NONE, "%s", err_text(err, r));
+    if (s->n_problems > before && s->messages[message].place == 0)
+        read_remains(s, m, &s->problems[before]);
 }
 
 static int take_records(struct scan *s, uint32_t message,

@@ -25,6 +25,7 @@ struct snap {
     struct remote_message m;
     struct snapshot_head head;
     bool refers; /* a snapshot names it as a part */
+    bool kept;   /* by a vacuum: it may be needed yet, or has a label */
 };
 
 struct snaps {
@@ -84,6 +85,30 @@ static void damaged(struct snaps *ss, const struct snap *s, const char *why)
         s->head.label ? s->head.label : "", s->head.label ? "'" : "", why);
     if (it && s->head.label)
         it->f.severity = FINDING_ERROR;
+    else if (it)
+        it->how = REPAIR_CHECKPOINT;
+}
+
+/* It took a version for good that does not count. */
+static void check_counts(struct snaps *ss, const struct record *rec)
+{
+    struct scan *s = ss->v->scan;
+    const struct scan_key *k = scan_find_key(s, rec->key, rec->key_len);
+    uint32_t n = k && k->records != NONE
+                     ? scan_find_record(s, s->records[k->records].key,
+                                        rec->version, rec->id)
+                     : NONE;
+
+    if (n == NONE || s->records[n].state != SCAN_VOID)
+        return;
+    const struct snap *now = ss->now;
+    struct item *it = verify_add(
+        ss->v, KIND_snapshot_differs, now->m.channel_id, now->m.id, k,
+        "the snapshot %llu has version %u of '%s' by message %llu, which does "
+        "not count",
+        ULL(now->m.id), rec->version, k->text, ULL(rec->id));
+    if (it && !now->head.label)
+        it->how = REPAIR_CHECKPOINT;
 }
 
 /* --- lines ------------------------------------------------------------------
@@ -154,6 +179,15 @@ static void take_lost(struct snaps *ss, const struct snapshot_line *l)
     verify_know(v, rec, ss->now->m.id);
 }
 
+static void refer(struct verify *v, uint64_t message)
+{
+    if (v->n_refs == v->cap_refs) {
+        v->cap_refs = v->cap_refs ? v->cap_refs * 2 : 16;
+        v->refs = xrealloc(v->refs, v->cap_refs * sizeof(*v->refs));
+    }
+    v->refs[v->n_refs++] = message;
+}
+
 static int take_line(void *arg, const char *line, size_t len, struct err *err)
 {
     struct snaps *ss = arg;
@@ -167,10 +201,15 @@ static int take_line(void *arg, const char *line, size_t len, struct err *err)
         return err_set(err, -EBADMSG, "line %zu, byte %zu: expected %s",
                        ss->lines, at, why);
     ss->rows += l.rec.verb == RECORD_PUT;
+    if (ss->now->kept && !ss->as_facts && l.rec.verb != RECORD_DELETE &&
+        !l.rec.text)
+        refer(ss->v, l.rec.holder);
     if (ss->as_facts)
         take_fact(ss, &l);
     else
         take_lost(ss, &l);
+    if (!ss->as_facts && l.rec.verb != RECORD_WAS)
+        check_counts(ss, &l.rec);
     return 0;
 }
 
@@ -258,6 +297,39 @@ static int read_facts(struct snaps *ss, struct err *err)
     return r;
 }
 
+/* With a label, the newest two of the others, and what they build on. */
+static void find_kept(struct snaps *ss)
+{
+    size_t others = 0;
+
+    for (size_t i = ss->n; i > 0; i--) {
+        struct snap *s = &ss->list[i - 1];
+        if (s->head.part)
+            continue;
+        if (!ss->v->newest_snapshot)
+            ss->v->newest_snapshot = s->m.id;
+        s->kept |= s->head.label || others++ < 2;
+        /* What it builds on is older. */
+        struct snap *base = s->kept ? find(ss, s->head.over) : NULL;
+        if (base)
+            base->kept = true;
+    }
+    for (size_t i = 0; i < ss->n; i++) {
+        const struct snap *s = &ss->list[i];
+        if (!s->kept)
+            continue;
+        refer(ss->v, s->m.id);
+        for (size_t k = 0; k < s->head.n_parts; k++)
+            refer(ss->v, s->head.parts[k]);
+    }
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
 static void find_orphan_parts(struct snaps *ss)
 {
     for (size_t i = 0; i < ss->n; i++) {
@@ -330,6 +402,7 @@ int verify_snapshots(struct verify *v, struct err *err)
         keep(&ss, &v->scan->kept[i]);
     if (v->vacuumed)
         r = read_facts(&ss, err);
+    find_kept(&ss);
     if (r == 0)
         scan_play(v->scan);
     for (size_t i = 0; i < ss.n && r == 0; i++)
@@ -339,6 +412,8 @@ int verify_snapshots(struct verify *v, struct err *err)
         find_orphan_parts(&ss);
         tell_lost(v);
     }
+    if (v->n_refs)
+        qsort(v->refs, v->n_refs, sizeof(*v->refs), by_number);
     for (size_t i = 0; i < ss.n; i++) {
         snapshot_head_release(&ss.list[i].head);
         remote_message_release(&ss.list[i].m);
