@@ -69,6 +69,7 @@ struct command {
     bool many;        /* any number of results; else one object */
     bool columns;     /* a list for people to look at, rather than rows */
     bool writes;      /* needs an engine that is not read-only */
+    const char *writes_with; /* the BOOLEAN option with which it does; NULL */
     bool destructive; /* cannot be undone: a person is asked first */
     bool offline;     /* runs without an engine */
     bool stoppable;   /* looks at the sink's stopped() */
@@ -143,6 +144,9 @@ int command_set_file(struct command_call *c, size_t i, const char *name,
 /* Is all there that must be, and nothing that excludes another? -EINVAL. Until
  * then nothing has been asked of the engine. */
 int command_check(const struct command_call *c, struct err *err);
+
+/* Does it need an engine that is not read-only? */
+bool command_writes(const struct command_call *c);
 
 /* Checks, and runs it. Errors are those of engine.h. */
 int command_run(struct command_call *c, struct err *err);
