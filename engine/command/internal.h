@@ -33,6 +33,8 @@ extern const struct command command_table_create;
 extern const struct command command_table_drop;
 extern const struct command command_tables;
 extern const struct command command_update;
+extern const struct command command_vacuum;
+extern const struct command command_verify;
 
 #define COMMAND_OPTIONS(list)                                                  \
     .options = (list), .n_options = sizeof(list) / sizeof((list)[0])
