@@ -294,7 +294,7 @@ static int run_with_engine(struct command_call *call, struct cli_common *common,
         .guilds = settings->guilds,
         .n_guilds = settings->n_guilds,
         .by = by,
-        .read_only = !call->command->writes,
+        .read_only = !command_writes(call),
         .settle_ms = 1, /* nothing more will come that could be gathered */
     };
 
