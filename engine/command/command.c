@@ -18,7 +18,7 @@ static const struct command *const table[] = {
     &command_update,     &command_replace,          &command_delete,
     &command_history,    &command_restore,          &command_snapshot,
     &command_snapshots,  &command_snapshot_restore, &command_export,
-    &command_import,     &command_status,           &command_help,
+    &command_import,     &command_verify, &command_vacuum, &command_status,           &command_help,
 };
 
 size_t command_count(void)
@@ -202,6 +202,14 @@ int command_check(const struct command_call *c, struct err *err)
     return 0;
 }
 
+bool command_writes(const struct command_call *c)
+{
+    const char *with = c->command->writes_with;
+
+    return c->command->writes ||
+           (with && c->values[command_option_index(c->command, with)].flag);
+}
+
 int command_run(struct command_call *c, struct err *err)
 {
     int r = command_check(c, err);
@@ -209,7 +217,7 @@ int command_run(struct command_call *c, struct err *err)
         return r;
 
     assert(c->sink && (c->engine || c->command->offline));
-    if (c->command->writes && engine_read_only(c->engine))
+    if (command_writes(c) && engine_read_only(c->engine))
         return err_set(err, -EROFS, "%s: this process was started read-only",
                        c->command->name);
     return c->command->run(c, err);
