@@ -6,6 +6,7 @@
 
 #include "engine/base/alloc.h"
 #include "engine/base/clock.h"
+#include "engine/snapshot.h"
 
 #define PROGRESS_MS 200
 #define AHEAD 8   /* texts on their way at the same time */
@@ -201,6 +202,30 @@ static int export_rows(struct table *t, struct run *run, struct err *err)
     return r;
 }
 
+static int learn_snapshot(void *arg, const struct snapshot_row *r,
+                          struct err *err)
+{
+    return learn(arg, r->text, r->text_len, err);
+}
+
+static int write_snapshot(void *arg, const struct snapshot_row *r,
+                          struct err *err)
+{
+    return write_row(arg, r->text, r->text_len, err);
+}
+
+static int export_snapshot(struct table *t, struct run *run, struct err *err)
+{
+    const char *name = run->o->snapshot;
+    int r = 0;
+
+    if (goes_twice(run->o->format))
+        r = table_snapshot_read_wait(t, name, learn_snapshot, run, err);
+    if (r == 0)
+        r = table_snapshot_read_wait(t, name, write_snapshot, run, err);
+    return r;
+}
+
 int table_export_wait(struct table *t, const struct export_options *o,
                       format_out *out, void *arg, size_t *rows, struct err *err)
 {
@@ -209,7 +234,8 @@ int table_export_wait(struct table *t, const struct export_options *o,
         .writer = format_writer_new(o->format, true, out, arg),
     };
 
-    int r = export_rows(t, &run, err);
+    int r =
+        o->snapshot ? export_snapshot(t, &run, err) : export_rows(t, &run, err);
     if (r == 0)
         r = format_end(run.writer, err);
     format_writer_free(run.writer);

@@ -31,7 +31,11 @@ static int run(struct command_call *c, struct err *err)
     AUTO_TABLE struct table *t = NULL;
     AUTO_BUF struct buf name = BUF_INIT;
     const char *format = call_string(c, "format", "ndjson");
-    struct export_options o = {.progress = progress, .arg = c};
+    struct export_options o = {
+        .snapshot = call_string(c, "snapshot", NULL),
+        .progress = progress,
+        .arg = c,
+    };
 
     format_parse(format, &o.format);
     int r = call_table(c, true, &t, err);
@@ -56,6 +60,11 @@ static const struct command_option options[] = {
         .place = 3,
         .choices = format_names,
         .help = "of the file; ndjson if not given",
+    },
+    {
+        .name = "snapshot",
+        .type = COMMAND_STRING,
+        .help = "the rows as this snapshot has them: its label or id",
     },
 };
 

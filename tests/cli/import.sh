@@ -142,6 +142,18 @@ assert_exit 0 dbcord import prod large large.ndjson
 assert_eq "$(result)" '[20,0,0,20]'
 assert_eq "$(requests POST)" 0
 
+# As a snapshot has them.
+assert_exit 0 dbcord export prod mixed csv
+cp "$WORK/out" then.csv
+assert_exit 0 dbcord snapshot prod mixed before
+assert_exit 0 dbcord update prod mixed bare '{"t":"changed"}'
+assert_exit 0 dbcord insert prod mixed new '{}'
+assert_exit 0 dbcord export prod mixed csv --snapshot before
+assert_eq "$(out)" "$(cat then.csv)"
+assert_exit 0 dbcord export prod mixed --snapshot before
+assert_eq "$(out)" "$(cat mixed.ndjson)"
+assert_exit 3 dbcord export prod mixed --snapshot never
+
 # A hundred thousand rows: a dozen messages.
 make_rows 100000 >rows.ndjson
 new_table rows
