@@ -153,8 +153,9 @@ int64_t table_mtime_ms(struct table *t);            /* of its set of rows */
 int64_t table_defined_ms(struct table *t);          /* of its name and schema */
 bool table_writable(struct table *t);
 /* Appends its part of engine_status(): one JSON object with rows, bytes,
- * ignored (messages by others), damaged and damage, what waits. Counts are
- * those of what is open. */
+ * ignored (messages by others), damaged and damage, what waits, and how far the
+ * background writer is behind, for row messages and each index. Counts are those
+ * of what is open. */
 void table_status(struct table *t, struct buf *out);
 
 struct schema *table_schema(struct table *t); /* a reference */

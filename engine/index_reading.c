@@ -258,6 +258,48 @@ int reading_take_tail(struct work *w, struct reading *rd, uint64_t complete,
     return r;
 }
 
+/* Another process has written many rows, and perhaps their entries, in files
+ * that events do not tell of. */
+int reading_drop_known(struct work *w, struct reading *rd, uint64_t complete,
+                       struct err *err)
+{
+    struct indexer *ix = w->ix;
+    AUTO_BUF struct buf keys = BUF_INIT;
+    AUTO_BUF struct buf value = BUF_INIT;
+    struct dirty *d;
+
+    int r = fetch_files(w, rd, err);
+    if (r < 0)
+        return r;
+    fold_log(rd);
+    pthread_mutex_lock(&ix->lock);
+    uint64_t number = ix->number;
+    for (size_t at = 0; (d = map_next(&w->x->dirty, &at));) {
+        buf_add(&keys, &d->key_len, sizeof(d->key_len));
+        buf_add(&keys, d->key, d->key_len);
+    }
+    pthread_mutex_unlock(&ix->lock);
+    for (size_t at = 0; at < keys.len && r == 0;) {
+        struct name name;
+        bool has = false;
+        memcpy(&name.len, keys.data + at, sizeof(name.len));
+        name.s = keys.data + at + sizeof(name.len);
+        at += sizeof(name.len) + name.len;
+        struct row *head = ledger_head(ix->ledger, name.s, name.len);
+        if (head)
+            r = work_value(w, head, &has, &value, err);
+        if (head && r == 0 && compare(rd, head, has, &value, complete) == HAS) {
+            pthread_mutex_lock(&ix->lock);
+            d = map_get(&w->x->dirty, hash_bytes(name.s, name.len), &name);
+            if (d && d->number <= number)
+                track_drop_locked(w->x, d);
+            pthread_mutex_unlock(&ix->lock);
+        }
+        row_unref(head);
+    }
+    return r;
+}
+
 /* Everything it tells is known here. */
 static bool is_reflected(struct work *w, const struct index_message *im)
 {

@@ -16,6 +16,9 @@
 #define LOG_MESSAGES 64
 #define LOG_ROWS 20000
 #define LOG_ENTRIES 2000
+/* When so many rows of another process wait, it is looked whether that one has
+ * written their entries itself. */
+#define OTHERS_KEYS 200
 /* Rows whose entries are built at a time. */
 #define CHUNK 20000
 /* Bulk deletes take nothing older than 14 days; an hour for clocks. */
@@ -401,13 +404,16 @@ int work_write(struct work *w, enum form least, bool fresh, struct err *err)
     bool read = x->read || fresh;
     x->read = read;
     enum form form = form_locked(x, rows);
+    bool others = x->dirty.count - x->n_own > OTHERS_KEYS;
     pthread_mutex_unlock(&ix->lock);
 
     form = form > least ? form : least;
-    if (!fresh && (!read || form != INCREMENT)) {
+    if (!fresh && (!read || others || form != INCREMENT)) {
         r = reading_begin(w, &rd, err);
         if (r == 0 && !read)
             r = reading_take_tail(w, &rd, complete, err);
+        if (r == 0 && others)
+            r = reading_drop_known(w, &rd, complete, err);
         pthread_mutex_lock(&ix->lock);
         form = form_locked(x, rows);
         contradicted = x->rewrite;

@@ -139,6 +139,10 @@ void reading_release(struct reading *rd);
  * are known to be complete up to that id. */
 int reading_take_tail(struct work *w, struct reading *rd, uint64_t complete,
                       struct err *err);
+/* What is dirty and in the log is dirty no more: for when that is much, since
+ * the log's files are fetched. */
+int reading_drop_known(struct work *w, struct reading *rd, uint64_t complete,
+                       struct err *err);
 /* Up to which message may a whole that is written now supersede the log? */
 int reading_may_supersede(struct work *w, struct reading *rd, uint64_t complete,
                           uint64_t *over, struct err *err);

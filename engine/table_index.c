@@ -580,8 +580,9 @@ static int create(struct table *t, const char *field, bool unique,
     if (found && is_made(t, field)) {
         r = err_set(err, -EEXIST, "there is an index by '%s' already%s", field,
                     found->unique == unique ? ""
-                    : unique                ? ", not unique"
-                                            : ", unique");
+                    : unique ? ", not unique: \"unique\":true in the schema "
+                               "makes it so"
+                             : ", unique");
     } else {
         if (!found) {
             found = &il.list[il.n++];

@@ -714,6 +714,34 @@ static void two_processes_write_one_index(void **state)
     process_stop(&a);
 }
 
+static void what_another_process_has_written_is_not_written_again(void **state)
+{
+    struct memstore *s = *state;
+    struct process a, b;
+    struct writes w;
+    char key[16], text[40];
+
+    process_start(&a, s);
+    index_by(a.table, "n", false);
+    process_start(&b, s);
+    uint64_t channel = channel_of(a.table, "n");
+    writes_init(&w);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(key, sizeof(key), "k%d", i);
+        snprintf(text, sizeof(text), "{\"n\":%d}", i);
+        writes_put(&w, a.table, key, text);
+    }
+    writes_wait(&w);
+    wait_indexed(&a);
+    size_t messages = memstore_messages(s, channel);
+    memstore_quiet(s);
+    wait_indexed(&b);
+    assert_int_equal(memstore_messages(s, channel), messages);
+    assert_int_equal(assert_found(&b, "n", true), 1000);
+    process_stop(&b);
+    process_stop(&a);
+}
+
 static void of_two_processes_one_has_a_unique_value(void **state)
 {
     struct memstore *s = *state;
@@ -883,6 +911,7 @@ int main(void)
         CASE(what_a_crash_left_unwritten_is_made_up_for),
         CASE(a_failure_is_tried_again),
         CASE(two_processes_write_one_index),
+        CASE(what_another_process_has_written_is_not_written_again),
         CASE(of_two_processes_one_has_a_unique_value),
         CASE(what_came_between_check_and_commit_is_found),
         CASE(a_message_that_somebody_deleted_comes_again),
