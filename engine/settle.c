@@ -479,8 +479,8 @@ static void failed_locked(struct ledger *l, struct act *a, int r,
     }
 }
 
-/* A message of ours as it is now. */
-static void take_answer(struct ledger *l, const struct remote_message *m,
+/* A message of ours as it is now. False: it is damaged. */
+static bool take_answer(struct ledger *l, const struct remote_message *m,
                         struct changes *changes)
 {
     struct records rs = {0};
@@ -492,6 +492,7 @@ static void take_answer(struct ledger *l, const struct remote_message *m,
     else if (!rs.batch_file)
         ledger_apply_locked(l, IN_CHANNEL, m, &rs, true, NULL, NULL, changes);
     records_release(&rs);
+    return r == 0;
 }
 
 static void edited_locked(struct ledger *l, struct act *a,
@@ -510,7 +511,9 @@ static void edited_locked(struct ledger *l, struct act *a,
         ledger_note_damage_locked(l, m->id,
                                   "Discord changes what a row message says");
     }
-    take_answer(l, m, changes);
+    /* Its attachment may be gone: writing it once more would not mend it. */
+    if (!take_answer(l, m, changes))
+        settle_forget_locked(l, m->id);
 }
 
 static void reposted_locked(struct ledger *l, struct act *a,
