@@ -103,8 +103,8 @@ static void deleted_locked(struct ledger *l, int place, uint64_t id)
     const struct row *row = fold_at_home(l->fold, id);
     if (place == IN_CHANNEL && row) {
         if (row->deleted) {
-            settle_forget_locked(l, id);
-            fold_home_gone(l->fold, row_key(row), row->key_len, id);
+            settle_home_gone_locked(l, row_key(row), row->key_len, id,
+                                    SETTLE_LATER);
         } else {
             settle_lost_locked(l, row_key(row), row->key_len, id);
         }

@@ -341,6 +341,9 @@ void settle_lost_locked(struct ledger *l, const char *key, size_t key_len,
                         uint64_t home);
 /* A row message that was to be looked after is gone; false: it is not one. */
 bool settle_gone_locked(struct ledger *l, uint64_t home);
+/* This message of the key is gone, and was not to be. */
+void settle_home_gone_locked(struct ledger *l, const char *key, size_t key_len,
+                             uint64_t home, enum settle_why why);
 /* It shows what it should. */
 void settle_forget_locked(struct ledger *l, uint64_t home);
 void settle_forget_all_locked(struct ledger *l);

@@ -220,15 +220,26 @@ void settle_forget_all_locked(struct ledger *l)
         drop(l, l->first_due);
 }
 
+void settle_home_gone_locked(struct ledger *l, const char *key, size_t key_len,
+                             uint64_t home, enum settle_why why)
+{
+    AUTO_STR char *own = xstrndup(key, key_len);
+
+    fold_home_gone(l->fold, own, key_len, home);
+    settle_forget_locked(l, home);
+    /* One of an earlier life, kept for its file, is the home again. */
+    const struct row *head = fold_head(l->fold, own, key_len);
+    if (head && head->home)
+        settle_need_locked(l, own, key_len, head->home, why);
+}
+
 bool settle_gone_locked(struct ledger *l, uint64_t home)
 {
-    struct stale *s = find(l, home);
+    const struct stale *s = find(l, home);
 
-    if (!s)
-        return false;
-    fold_home_gone(l->fold, s->key, s->key_len, home);
-    drop(l, s);
-    return true;
+    if (s)
+        settle_home_gone_locked(l, s->key, s->key_len, home, SETTLE_LATER);
+    return s != NULL;
 }
 
 /* --- what to do ------------------------------------------------------------

@@ -107,7 +107,8 @@ static void tell_problem(struct verify *v, const struct scan_problem *p)
         it->how = REPAIR_FILE;
         it->record = p->record;
     } else if (k) {
-        it->how = REPAIR_HOME;
+        it->how =
+            p->kind == KIND_missing_attachment ? REPAIR_FILE : REPAIR_HOME;
     } else {
         it->how = REPAIR_TOLD;
     }
@@ -353,7 +354,9 @@ static void check_homes(struct verify *v, const struct scan_key *k)
     uint64_t deletion = last_deletion(s, k);
     /* The message of an earlier life is that of a later one that came in a
      * batch and has none of its own. */
-    if (home && !live) {
+    bool spare =
+        home && id_of(s, home) < deletion && (!live || home->id != live->id);
+    if (home && (!live || spare)) {
         tell_spare_home(v, k, home, deletion);
     } else if (home && home->id != live->id) {
         struct item *it = verify_add(
@@ -368,7 +371,7 @@ static void check_homes(struct verify *v, const struct scan_key *k)
         if (is_home(s, &s->records[i]) &&
             s->records[i].message != home->message)
             tell_spare_home(v, k, &s->records[i], deletion);
-    if (!live || home || has_damaged_home(s, k))
+    if (!live || (home && !spare) || has_damaged_home(s, k))
         return;
     uint64_t lost = lost_home(v, k, deletion);
     if (!lost)
