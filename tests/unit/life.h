@@ -59,6 +59,7 @@ struct life {
     int step, steps;
     struct buf log;
 
+    bool stormed;  /* each process lists the rows in an order of its own */
     bool stripped; /* Discord took something away from messages once */
     size_t unwell; /* of what a verification found */
 

@@ -68,8 +68,8 @@ static struct query *query_of(struct life *l, struct table *t,
     return q;
 }
 
-/* Which of the rows that match come first is promised where they are sorted,
- * or where the table is in memory. */
+/* Which of the rows that match come first is promised where the table is in
+ * memory: those that q does not tell apart are in the order of the listing. */
 static void check_found(struct life *l, const struct model_query *mq,
                         const struct found *f, bool in_order)
 {
@@ -78,19 +78,18 @@ static void check_found(struct life *l, const struct model_query *mq,
     struct model_query any = *mq;
 
     CHECK(l, f->n == n, "%zu rows instead of %zu", f->n, n);
-    if (in_order || mq->n_sort || (!mq->limit && !mq->skip)) {
-        for (size_t i = 0; i < n; i++)
-            CHECK(l, f->keys[i] == wanted[i], "%u in place %zu instead of %u",
-                  f->keys[i], i, wanted[i]);
-        return;
-    }
+    for (size_t i = 0; i < n && in_order; i++)
+        CHECK(l, f->keys[i] == wanted[i], "%u in place %zu instead of %u",
+              f->keys[i], i, wanted[i]);
     any.limit = any.skip = 0;
     size_t n_all = model_find(&l->m, &any, all);
-    for (size_t i = 0; i < f->n; i++) {
+    for (size_t i = 0; i < n; i++) {
         bool matches = false;
         for (size_t k = 0; k < n_all; k++)
             matches |= all[k] == f->keys[i];
         CHECK(l, matches, "%u does not match", f->keys[i]);
+        CHECK(l, query_ties(&l->m, mq, f->keys[i], wanted[i]),
+              "%u in place %zu instead of %u", f->keys[i], i, wanted[i]);
         for (size_t k = 0; k < i; k++)
             CHECK(l, f->keys[k] != f->keys[i], "%u twice", f->keys[i]);
     }
@@ -114,6 +113,9 @@ static void find_in(struct life *l, struct table *t, const char *who,
         r, f.n, r == 0 ? find_way_names[report.how] : "",
         (size_t)report.requests);
     CHECK(l, r == 0, "%s", err.text);
+    /* By a search any of those that match may come, where nothing sorts. */
+    in_order &=
+        report.how != FIND_SEARCH || mq.n_sort || (!mq.limit && !mq.skip);
     check_found(l, &mq, &f, in_order);
     r = table_count_wait(t, q, NULL, &count, &err);
     CHECK(l, r == 0, "%s", err.text);
@@ -141,6 +143,7 @@ void life_find(struct life *l)
     struct process *p = life_someone(l, &who);
 
     life_no_faults(l);
+    life_take_order(l, p->table);
     for (uint32_t i = draw(&l->rng, 3); i < 3; i++)
         find_in(l, p->table, who ? "p1" : "p0", true);
 }
@@ -154,7 +157,7 @@ void life_find_cold(struct life *l)
     process_start_cold(&cold, l->store);
     for (uint32_t i = draw(&l->rng, 3); i < 3; i++)
         if (draw(&l->rng, 3))
-            find_in(l, cold.table, "a command", table_is_open(cold.table));
+            find_in(l, cold.table, "a command", !l->stormed);
         else
             get_in(l, cold.table, "a command");
     process_stop(&cold);

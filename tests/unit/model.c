@@ -628,8 +628,9 @@ void query_sort_list(const struct model_query *q, struct buf *out)
                    model_field_names[q->sort[i]]);
 }
 
-static int order(const struct model *m, const struct model_query *q, uint32_t a,
-                 uint32_t b)
+/* By what q sorts by. */
+static int order_by(const struct model *m, const struct model_query *q,
+                    uint32_t a, uint32_t b)
 {
     for (size_t i = 0; i < q->n_sort; i++) {
         struct value x = value_of(a, &m->rows[a].f, q->sort[i]);
@@ -638,7 +639,23 @@ static int order(const struct model *m, const struct model_query *q, uint32_t a,
         if (c)
             return q->down[i] ? -c : c;
     }
+    return 0;
+}
+
+static int order(const struct model *m, const struct model_query *q, uint32_t a,
+                 uint32_t b)
+{
+    int c = order_by(m, q, a, b);
+
+    if (c)
+        return c;
     return m->rows[a].born < m->rows[b].born ? -1 : 1;
+}
+
+bool query_ties(const struct model *m, const struct model_query *q, uint32_t a,
+                uint32_t b)
+{
+    return order_by(m, q, a, b) == 0;
 }
 
 static bool row_matches(const struct model *m, const struct model_query *q,

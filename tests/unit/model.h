@@ -140,6 +140,9 @@ void query_random(struct model_query *q, const struct model *m, uint64_t *rng);
 /* Its where, and its sort list (empty: none). */
 void query_where(const struct model_query *q, uint64_t *rng, struct buf *out);
 void query_sort_list(const struct model_query *q, struct buf *out);
+/* Are two rows equal in all that q sorts by? */
+bool query_ties(const struct model *m, const struct model_query *q, uint32_t a,
+                uint32_t b);
 /* The rows found, in order. */
 size_t model_find(const struct model *m, const struct model_query *q,
                   uint32_t out[MODEL_KEYS]);
