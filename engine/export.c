@@ -232,6 +232,7 @@ int table_export_wait(struct table *t, const struct export_options *o,
     struct run run = {
         .o = o,
         .writer = format_writer_new(o->format, true, out, arg),
+        .told_ms = clock_mono_ms(),
     };
 
     int r =

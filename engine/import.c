@@ -162,6 +162,7 @@ static void run_init(struct run *run, struct table *t, const char *data,
             o->format ? o->format : import_format_guess(o->name, data, len),
         .max_file = database_max_file(namespace_database(table_namespace(t))),
         .keys = MAP_INIT(&seen_type),
+        .told_ms = clock_mono_ms(),
     };
     pthread_mutex_init(&run->lock, NULL);
     pthread_condattr_init(&attr);

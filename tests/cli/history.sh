@@ -73,16 +73,26 @@ assert_exit 0 dbcord restore prod users big 1
 assert_exit 0 dbcord get prod users big
 assert_eq "$(jq '.pad | length' "$WORK/out")" 5000
 
-# Damage hides one version, and is an error.
-for n in 1 2 3; do
-    assert_exit 0 dbcord "$([ $n = 1 ] && echo insert || echo replace)" prod users hurt "{\"n\":$n}"
+# A version that somebody's hand removed is told as that; the others are there.
+assert_exit 0 dbcord insert prod users hurt '{"n":1}'
+for n in 2 3 4; do
+    assert_exit 0 dbcord replace prod users hurt "{\"n\":$n}"
 done
+assert_exit 0 dbcord snapshot prod users kept
 assert_exit 0 dbcord history prod users hurt
 second=$(sed -n 2p "$WORK/out")
-message=$(jq -r .message_id <<<"$second")
-assert_exit 0 dbcord history prod users hurt
-control messages '{"channel_id":"1","message_id":"1","content":"x"}' >/dev/null 2>&1 || :
-curl -sS -X DELETE -H 'Content-Type: application/json' "$CONTROL/messages" -o "$WORK/control" \
-    -d "{\"channel_id\":\"$(jq -r .channel_id <<<"$second")\",\"message_id\":\"$message\"}"
+curl -sSf -X DELETE -H 'Content-Type: application/json' "$CONTROL/messages" -o "$WORK/control" \
+    -d "$(jq -c '{channel_id, message_id}' <<<"$second")" || fail 'control route messages'
 dbcord history prod users hurt >"$WORK/out" 2>"$WORK/err"
-jq -e . "$WORK/out" >"$WORK/control" || fail "not JSON: $(out)"
+[ $? -eq 1 ] || grep -q 'not there any more' "$WORK/err" || fail "not told: $(cat "$WORK/out" "$WORK/err")"
+assert_eq "$(jq -sc '[.[] | select(.version > 2) | .row.n]' "$WORK/out")" '[3,4]'
+
+# Values come as arguments, from standard input and from files.
+assert_exit 0 dbcord insert prod users io '{}'
+echo '{"a":1}' | dbcord update prod users io - >"$WORK/out" || fail 'a patch from standard input'
+echo '{"b":1}' >row.json
+assert_exit 0 dbcord replace prod users io --file row.json
+echo '{"c":1}' | dbcord replace prod users io - >"$WORK/out" || fail 'a row from standard input'
+echo '{"d":1}' | dbcord replace prod users io --file - >"$WORK/out" || fail 'a file that is standard input'
+assert_exit 0 dbcord history prod users io
+assert_eq "$(jq -sc 'map(.row | del(.id))' "$WORK/out")" '[{},{"a":1},{"b":1},{"c":1},{"d":1}]'

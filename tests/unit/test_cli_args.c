@@ -150,6 +150,27 @@ static void flags_take_no_word(void **state)
     command_call_release(&t.call);
 }
 
+/* --format is the command's where it has one, else that of the results. */
+static void a_format_of_its_own_goes_to_the_command(void **state)
+{
+    (void)state;
+    struct typed t = type_words("export prod users --format csv");
+    assert_int_equal(t.r, 0);
+    assert_string_equal(value(&t, "format"), "csv");
+    assert_false(t.common.has_format);
+    command_call_release(&t.call);
+
+    t = type_words("import prod users - tsv");
+    assert_int_equal(t.r, 0);
+    assert_string_equal(value(&t, "format"), "tsv");
+    command_call_release(&t.call);
+
+    t = type_words("get prod users u_1 --format csv");
+    assert_true(t.common.has_format);
+    command_call_release(&t.call);
+    assert_refused("import prod users - --format table", "none of");
+}
+
 static void behind_two_dashes_all_are_arguments(void **state)
 {
     (void)state;
@@ -227,6 +248,7 @@ int main(void)
         cmocka_unit_test(a_dash_is_standard_input),
         cmocka_unit_test(both_spellings_of_a_name),
         cmocka_unit_test(flags_take_no_word),
+        cmocka_unit_test(a_format_of_its_own_goes_to_the_command),
         cmocka_unit_test(behind_two_dashes_all_are_arguments),
         cmocka_unit_test(common_options_stand_anywhere),
         cmocka_unit_test(help_needs_no_arguments),

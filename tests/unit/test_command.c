@@ -107,6 +107,30 @@ static void value_and_file_exclude_each_other(void **state)
     command_call_release(&call);
 }
 
+/* A file keeps its name, and its bytes are not copied. */
+static void files_are_taken_with_their_names(void **state)
+{
+    struct command_call call;
+    struct err err;
+    struct buf bytes = BUF_INIT;
+
+    (void)state;
+    command_call_init(&call, command_find("import"));
+    size_t file = command_option_index(call.command, "file");
+    buf_add(&bytes, "a\0b", 3);
+    const char *data = bytes.data;
+    assert_int_equal(command_set_file(&call, file, "rows.csv", &bytes, &err),
+                     0);
+    assert_null(bytes.data);
+    assert_ptr_equal(call.values[file].text.data, data);
+    assert_string_equal(call.values[file].name, "rows.csv");
+    buf_addstr(&bytes, "x");
+    assert_int_equal(command_set_file(&call, file, NULL, &bytes, &err),
+                     -EINVAL);
+    buf_release(&bytes);
+    command_call_release(&call);
+}
+
 struct counting_sink {
     struct command_sink sink;
     size_t n;
@@ -148,6 +172,7 @@ int main(void)
         cmocka_unit_test(places_have_no_gaps),
         cmocka_unit_test(values_are_checked_by_type),
         cmocka_unit_test(value_and_file_exclude_each_other),
+        cmocka_unit_test(files_are_taken_with_their_names),
         cmocka_unit_test(help_tells_of_every_command),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
