@@ -468,7 +468,8 @@ static void take_meta(struct shot *s, const struct load_tail *tail,
     for (size_t at = 0; (id = map_next(&l->others, &at));)
         if (*id <= cut)
             m->others.list[m->others.n++] = *id;
-    qsort(m->others.list, m->others.n, sizeof(uint64_t), by_number);
+    if (m->others.n > 0)
+        qsort(m->others.list, m->others.n, sizeof(uint64_t), by_number);
     m->foreign.list = xcalloc(l->foreign.count, sizeof(uint64_t));
     for (size_t at = 0; (id = map_next(&l->foreign, &at));)
         if (*id <= cut)
@@ -584,9 +585,12 @@ static void choose(struct shot *s)
     uint64_t all = 0, changed = 0;
     size_t n = 0;
 
-    qsort(s->rows, s->n, sizeof(*s->rows), by_seq);
-    qsort(s->odds, s->n_odds, sizeof(*s->odds), by_row);
-    qsort(s->files, s->n_files, sizeof(*s->files), by_file);
+    if (s->n > 0)
+        qsort(s->rows, s->n, sizeof(*s->rows), by_seq);
+    if (s->n_odds > 0)
+        qsort(s->odds, s->n_odds, sizeof(*s->odds), by_row);
+    if (s->n_files > 0)
+        qsort(s->files, s->n_files, sizeof(*s->files), by_file);
     if (!s->meta.over)
         return;
     for (size_t i = 0; i < s->n; i++) {

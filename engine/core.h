@@ -34,6 +34,9 @@ struct core {
     atomic_bool stopped; /* the background writer begins nothing more */
 
     atomic_bool checkpointing; /* one at a time */
+    _Atomic int64_t
+        until_ms; /* closing: what jobs ask for is not waited for
+                     any longer (monotonic); 0: as long as it takes */
 
     _Atomic uint64_t sent; /* remote_reply.sent, all together */
 

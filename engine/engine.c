@@ -197,6 +197,7 @@ static void close_checkpoints(struct engine *e, int64_t until)
     size_t n;
     struct ledger **list = all_ledgers(e, &n);
 
+    atomic_store(&e->core.until_ms, until);
     core_wait_zero(&e->core, &e->core.checkpoints,
                    until > clock_mono_ms() ? until - clock_mono_ms() : 0);
     for (size_t i = 0; i < n; i++) {

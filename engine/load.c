@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "engine/base/alloc.h"
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/waiter.h"
 #include "engine/job.h"
@@ -36,6 +37,9 @@ struct ask *ask_new(struct ledger *l, struct remote_request *req)
     struct ask *a = xcalloc(1, sizeof(*a));
 
     waiter_init(&a->waiter, &a->err);
+    int64_t until = atomic_load(&l->core->until_ms), now = clock_mono_ms();
+    if (until && !req->timeout_ms)
+        req->timeout_ms = until > now ? until - now : 1;
     core_submit(l->core, req, ask_answered, a);
     return a;
 }
