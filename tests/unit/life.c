@@ -263,6 +263,7 @@ void life_restart(struct life *l)
         process_stop(&l->p[who]);
     else
         process_kill(&l->p[who]);
+    l->killed |= !clean;
     life_start(l, who);
     life_check(l, l->p[who].table, "who came back");
 }

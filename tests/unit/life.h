@@ -61,7 +61,7 @@ struct life {
 
     bool stormed;  /* each process lists the rows in an order of its own */
     bool stripped; /* Discord took something away from messages once */
-    size_t unwell; /* of what a verification found */
+    bool killed;   /* somebody died */
 
     struct claim claims[CLAIMS]; /* of this storm */
     size_t n_claims;

@@ -135,6 +135,7 @@ static void storm_event(struct life *l)
         storm_writes(l, who);
         life_no_faults(l);
         process_kill(&l->p[who]);
+        l->killed = true;
         forget_claims(l, who);
         life_start(l, who);
         break;

@@ -4,35 +4,65 @@
 
 #include "engine/verify.h"
 
+struct findings {
+    struct life *l;
+    size_t unwell, leavings;
+};
+
+/* What a process that dies may leave behind: no row is at stake, and who comes
+ * after it may not know. A message that Discord changed while its answer was
+ * lost stays too. */
+static bool is_leaving(const struct life *l, const char *kind)
+{
+    return (l->killed && (strcmp(kind, "left_over_row_message") == 0 ||
+                          strcmp(kind, "stale_row_message") == 0)) ||
+           (l->stripped && strcmp(kind, "damaged_message") == 0);
+}
+
 static int take_finding(void *arg, const struct finding *f, struct err *err)
 {
-    struct life *l = arg;
+    struct findings *fs = arg;
 
     (void)err;
-    /* A message that Discord changed, and nobody knows: its answer was lost. */
-    l->unwell += f->severity != FINDING_NOTE &&
-                 !(l->stripped && strcmp(f->kind, "damaged_message") == 0);
-    say(l, "     %s: %s: %s", finding_severity_name(f->severity), f->kind,
-        f->text);
+    say(fs->l, "     %s: %s: %s%s", finding_severity_name(f->severity), f->kind,
+        f->text, f->repaired ? " (repaired)" : "");
+    if (f->severity == FINDING_NOTE || f->repaired)
+        return 0;
+    if (is_leaving(fs->l, f->kind))
+        fs->leavings++;
+    else
+        fs->unwell++;
     return 0;
 }
 
-/* Nothing that we do leaves anything to be found, once it is settled. */
+static size_t verify(struct life *l, struct process *p, bool repair)
+{
+    struct findings fs = {.l = l};
+    struct verify_options o = {.repair = repair};
+    struct verify_summary sum = {0};
+    struct err err = ERR_INIT;
+
+    int r = verify_wait(p->ns, p->table, &o, take_finding, &fs, &sum, &err);
+    say(l, "%s -> %d, %zu errors, %zu warnings", repair ? "repair" : "verify",
+        r, sum.errors, sum.warnings);
+    CHECK(l, r == 0, "%s", err.text);
+    CHECK(l, fs.unwell == 0, "it is not well");
+    CHECK(l, sum.rows == model_count(&l->m), "%zu rows", sum.rows);
+    return fs.leavings;
+}
+
 void life_verify(struct life *l)
 {
     int who;
     struct process *p = life_someone(l, &who);
-    struct verify_options o = {0};
-    struct verify_summary sum = {0};
-    struct err err = ERR_INIT;
 
     life_settle(l);
     life_calm_down(l);
-    l->unwell = 0;
-    int r = verify_wait(p->ns, p->table, &o, take_finding, l, &sum, &err);
-    say(l, "p%d verifies -> %d, %zu errors, %zu warnings", who, r, sum.errors,
-        sum.warnings);
-    CHECK(l, r == 0, "%s", err.text);
-    CHECK(l, l->unwell == 0, "it is not well");
-    CHECK(l, sum.rows == model_count(&l->m), "%zu rows", sum.rows);
+    if (verify(l, p, false) == 0)
+        return;
+    verify(l, p, true);
+    life_quiet(l);
+    life_check(l, p->table, "after a repair");
+    life_settle(l);
+    CHECK(l, verify(l, p, false) == 0 || l->stripped, "repaired in vain");
 }

@@ -40,12 +40,25 @@ static void strip(struct life *l)
 }
 
 static const struct kind kinds[] = {
-    {30, life_write},     {8, life_write_many}, {8, life_patch},
-    {5, life_fault},      {2, life_restart},    {1, life_settle},
-    {1, life_move_clock}, {1, strip},           {2, life_storm},
-    {4, life_history},    {4, life_restore},    {10, life_find},
-    {6, life_find_cold},  {2, life_search},     {3, life_import},
-    {1, life_verify},     {3, life_index},
+    {30, life_write},
+    {8, life_write_many},
+    {8, life_patch},
+    {5, life_fault},
+    {2, life_restart},
+    {1, life_settle},
+    {1, life_move_clock},
+    {1, strip},
+    {2, life_storm},
+    {4, life_history},
+    {4, life_restore},
+    {10, life_find},
+    {6, life_find_cold},
+    {2, life_search},
+    {3, life_import},
+    {1, life_verify},
+    {3, life_index},
+    {4, life_snapshot},
+    {2, life_snapshot_restore},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
