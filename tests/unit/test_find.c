@@ -16,7 +16,8 @@
 
 struct world {
     struct memstore *store;
-    struct process p;
+    struct process p, other;
+    struct table *table; /* of the process that finds */
     struct find_report report;
     struct find_options options;
     struct err err;
@@ -33,6 +34,7 @@ static int set_up(void **state)
 
     w->store = memstore_new();
     process_start(&w->p, w->store);
+    w->table = w->p.table;
     w->options.report = &w->report;
     w->enough = SIZE_MAX;
     *state = w;
@@ -44,6 +46,8 @@ static int tear_down(void **state)
     struct world *w = *state;
 
     buf_release(&w->keys);
+    if (w->other.engine)
+        process_stop(&w->other);
     process_stop(&w->p);
     memstore_free(w->store);
     free(w);
@@ -85,7 +89,7 @@ static int find_with(struct world *w, struct query *q)
 {
     buf_reset(&w->keys);
     w->rows = w->texts = 0;
-    int r = table_find_wait(w->p.table, q, &w->options, take, w, &w->err);
+    int r = table_find_wait(w->table, q, &w->options, take, w, &w->err);
     query_unref(q);
     return r;
 }
@@ -110,6 +114,19 @@ static void put_rows(struct world *w, int n)
                  "{\"id\":\"k%d\",\"n\":%d,\"role\":\"r%d\"}", i, i, i % 3);
         assert_int_equal(put(w->p.table, key, text), 0);
     }
+}
+
+/* One that has just come is to find. */
+static void by_another(struct world *w)
+{
+    process_start(&w->other, w->store);
+    w->table = w->other.table;
+}
+
+static void by_a_command(struct world *w)
+{
+    process_start_cold(&w->other, w->store);
+    w->table = w->other.table;
 }
 
 static void index_field(struct world *w, const char *field)
@@ -241,19 +258,13 @@ static void who_has_had_enough_is_heard(void **state)
     snprintf(big, sizeof(big), "{\"id\":\"big\",\"pad\":\"%03000d\"}", 0);
     put(w->p.table, "big", big);
     atomic_store(&cancel, false);
-    struct process other;
-    process_start(&other, w->store);
-    struct process mine = w->p;
-    w->p = other;
+    by_another(w);
     memstore_hold(w->store, REMOTE_DOWNLOAD, true);
     w->then = give_up;
     assert_int_equal(find(w, "{}", NULL), -EINTR);
     assert_keys(w, "k0 k1 k2 ");
     memstore_hold(w->store, REMOTE_DOWNLOAD, false);
     memstore_quiet(w->store);
-    other = w->p;
-    w->p = mine;
-    process_stop(&other);
 }
 
 /* --- large rows ----------------------------------------------------------- */
@@ -274,61 +285,48 @@ static void put_large(struct world *w, int n)
 static void texts_that_are_attachments_are_looked_into(void **state)
 {
     struct world *w = *state;
-    struct process mine = w->p;
 
     put_large(w, 40);
-    process_start(&w->p, w->store); /* has no text yet */
+    by_another(w); /* who has no text yet */
     memstore_reset_counts(w->store);
     assert_int_equal(find(w, "{\"role\":\"r1\"}", "-id"), 0);
     assert_int_equal(w->rows, 13);
     assert_int_equal(w->texts, 13);
     assert_int_equal(memstore_count(w->store, REMOTE_DOWNLOAD), 40);
-    struct process other = w->p;
-    w->p = mine;
-    process_stop(&other);
 }
 
 static void texts_that_nobody_looks_at_are_not_fetched(void **state)
 {
     struct world *w = *state;
-    struct process mine = w->p;
     uint64_t n;
 
     put_large(w, 5);
-    process_start(&w->p, w->store);
+    by_another(w);
     memstore_reset_counts(w->store);
     w->options.no_texts = true;
     assert_int_equal(find(w, "{}", NULL), 0);
     assert_int_equal(w->rows, 5);
     assert_int_equal(w->texts, 0);
     struct query *q = query(w, "{}", NULL);
-    assert_int_equal(table_count_wait(w->p.table, q, NULL, &n, &w->err), 0);
+    assert_int_equal(table_count_wait(w->table, q, NULL, &n, &w->err), 0);
     assert_int_equal(n, 5);
     assert_int_equal(query_add_skip(q, "1", 1, NULL), 0);
     assert_int_equal(query_add_limit(q, "3", 1, NULL), 0);
-    assert_int_equal(table_count_wait(w->p.table, q, NULL, &n, &w->err), 0);
+    assert_int_equal(table_count_wait(w->table, q, NULL, &n, &w->err), 0);
     assert_int_equal(n, 3);
     query_unref(q);
     assert_int_equal(memstore_count(w->store, REMOTE_DOWNLOAD), 0);
-    struct process other = w->p;
-    w->p = mine;
-    process_stop(&other);
 }
 
 static void an_attachment_that_cannot_be_had_is_an_error(void **state)
 {
     struct world *w = *state;
-    struct process mine = w->p;
 
     put_large(w, 3);
-    process_start(&w->p, w->store);
-    memstore_damage_file(w->store, table_id(w->p.table),
-                         home_of(w->p.table, "k1"));
+    by_another(w);
+    memstore_damage_file(w->store, table_id(w->table), home_of(w->table, "k1"));
     assert_int_equal(find(w, "{\"role\":\"r9\"}", NULL), -EBADMSG);
     assert_non_null(strstr(w->err.text, "k1"));
-    struct process other = w->p;
-    w->p = mine;
-    process_stop(&other);
 }
 
 /* --- a table that is not open --------------------------------------------- */
@@ -336,27 +334,22 @@ static void an_attachment_that_cannot_be_had_is_an_error(void **state)
 static void a_table_is_opened_where_rows_must_stay(void **state)
 {
     struct world *w = *state;
-    struct process mine = w->p;
 
     put_rows(w, 3);
-    process_start_cold(&w->p, w->store);
+    by_a_command(w);
     w->options.resident = true;
     assert_int_equal(find(w, "{\"id\":\"k1\"}", NULL), 0);
     assert_keys(w, "k1 ");
-    assert_true(table_is_open(w->p.table));
+    assert_true(table_is_open(w->table));
     assert_int_equal(w->report.how, FIND_KEY);
-    struct process other = w->p;
-    w->p = mine;
-    process_stop(&other);
 }
 
 static void requests_are_counted(void **state)
 {
     struct world *w = *state;
-    struct process mine = w->p;
 
     put_rows(w, 3);
-    process_start_cold(&w->p, w->store);
+    by_a_command(w);
     memstore_reset_counts(w->store);
     assert_int_equal(find(w, "{\"n\":{\"$gt\":0}}", NULL), 0);
     assert_keys(w, "k1 k2 ");
@@ -365,9 +358,6 @@ static void requests_are_counted(void **state)
     assert_in_range(w->report.requests, 1, 3);
     assert_int_equal(find(w, "{\"n\":{\"$gt\":0}}", NULL), 0);
     assert_int_equal(w->report.requests, 0);
-    struct process other = w->p;
-    w->p = mine;
-    process_stop(&other);
 }
 
 static void a_row_is_got_without_a_query(void **state)
