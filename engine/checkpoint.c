@@ -214,6 +214,8 @@ void checkpoint_opened_locked(struct ledger *l, uint64_t id,
                               const struct snapshot_meta *m)
 {
     set_newest(l->checkpoints, id, m->cut, m->over);
+    if (m->vacuumed > l->vacuumed)
+        l->vacuumed = m->vacuumed;
     if (m->over) {
         const struct snapshot_known *base = find(l->checkpoints, m->over);
         l->checkpoints->whole = m->over;
@@ -455,6 +457,7 @@ static void take_meta(struct shot *s, const struct load_tail *tail,
     snapshot_meta_release(m);
     m->cut = cut;
     m->mtime_ms = l->mtime_ms;
+    m->vacuumed = l->vacuumed;
     fold_unique_text(l->fold, cut, &unique);
     m->unique = buf_take_str(&unique);
     for (int i = 0; i < 2; i++)

@@ -604,6 +604,13 @@ static int walk_down(struct walk *w, uint32_t number, uint64_t id,
             continue;
         }
 
+        /* A vacuum removes what is old, though not every message that tells
+         * of it: what it left behind a gap is not history any more. */
+        if (!known && id <= ledger_vacuumed(w->table->ledger)) {
+            out->removed = number;
+            return 0;
+        }
+
         /* Behind damage it is worth a search; what is gone was removed with
          * all that was before it, but for what somebody's hand did. */
         r = look_around(w, number, id, known ? PAGES_BLIND : 0, &next, err);

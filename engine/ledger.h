@@ -138,6 +138,9 @@ void ledger_event_deleted(struct ledger *l, uint64_t channel,
  * last event or listing left off. */
 void ledger_gap(struct ledger *l);
 
+/* Messages up to this may have been removed by a vacuum; 0: none was. */
+uint64_t ledger_vacuumed(struct ledger *l);
+
 /* The newest message of its channel and of its thread that is known here, by
  * whatever way. */
 void ledger_known(struct ledger *l, uint64_t upto[2]);

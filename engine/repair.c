@@ -245,9 +245,23 @@ static void repair_row(struct verify *v, struct item *it)
 
 /* The text of a record whose own attachment is bad: from memory, or from
  * another message that tells it. */
-static bool find_text(struct verify *v, uint32_t record, struct buf *out)
+static bool find_text(struct verify *v, const struct item *it, struct buf *out)
 {
     const struct scan *s = v->scan;
+    uint32_t record = it->record;
+
+    /* Its message cannot be read without it: what the open table has. */
+    if (record == NONE) {
+        struct row *row = ledger_head(ledger_of(v), it->f.key, it->f.key_len);
+        struct text *kept = row && row->holder == it->f.message && row->file
+                                ? text_find(v->engine->core.texts, row->file)
+                                : NULL;
+        if (kept)
+            buf_add(out, kept->data, kept->len - 1);
+        text_unref(kept);
+        row_unref(row);
+        return out->len > 0;
+    }
     const struct scan_record *r = &s->records[record];
     const struct scan_key *k = s->keys[r->key];
 
@@ -286,7 +300,7 @@ static void repair_file(struct verify *v, struct item *it)
     struct remote_reply got = {0}, reply = {0};
     struct err err = ERR_INIT;
 
-    if (!find_text(v, it->record, &text))
+    if (!find_text(v, it, &text))
         return;
     it->f.repairable = true;
     int r = get_message(v, it->f.channel, it->f.message, &got, &err);
@@ -306,7 +320,8 @@ static void repair_file(struct verify *v, struct item *it)
         };
         req.draft.n_files = 1;
         for (size_t i = 0; i < m->n_files && req.draft.n_keep < 4; i++)
-            if (m->files[i].id != s->records[it->record].file)
+            if (it->record == NONE ||
+                m->files[i].id != s->records[it->record].file)
                 req.draft.keep[req.draft.n_keep++] = m->files[i].id;
         r = run(v, &req, &reply, &err);
         if (r == 0) {

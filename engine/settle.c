@@ -656,6 +656,14 @@ void settle_go(struct ledger *l)
     checkpoint_go(l);
 }
 
+uint64_t ledger_vacuumed(struct ledger *l)
+{
+    ledger_lock(l);
+    uint64_t upto = l->vacuumed;
+    ledger_unlock(l);
+    return upto;
+}
+
 void ledger_known(struct ledger *l, uint64_t upto[2])
 {
     ledger_lock(l);

@@ -578,6 +578,8 @@ void snapshot_add_meta(struct buf *b, const struct snapshot_meta *m)
                (unsigned long long)m->upto[0], (unsigned long long)m->upto[1]);
     if (m->over)
         add_id(b, "over", m->over);
+    if (m->vacuumed)
+        add_id(b, "vacuumed", m->vacuumed);
     buf_printf(b, ",\"mtime\":%lld", (long long)m->mtime_ms);
     add_text(b, "unique", m->unique ? m->unique : "");
     add_ids(b, "seen", &m->seen);
@@ -769,6 +771,7 @@ int snapshot_read_meta(const char *line, size_t len, struct snapshot_meta *out,
                        "the snapshot's first line is of another format");
     m.cut = get_id(&o, "cut", true);
     m.over = get_id(&o, "over", false);
+    m.vacuumed = get_id(&o, "vacuumed", false);
     m.mtime_ms = get_ms(&o, "mtime");
     get_ids(&o, "upto", &upto);
     if (upto.n == 2)

@@ -159,12 +159,13 @@ struct snapshot_damage {
 /* Everything in it is owned. */
 struct snapshot_meta {
     uint64_t cut, upto[2], over;
-    int64_t mtime_ms;           /* of the set of rows */
-    char *unique;               /* the rules under which the rows came about, as
-                                   fold_unique_text() has them; never NULL */
-    struct snapshot_ids seen;   /* messages behind upto that have their say in
-                                   it, rising */
-    struct snapshot_ids others; /* batches in the channel */
+    uint64_t vacuumed; /* vacuum_mark.h: messages up to this may be gone */
+    int64_t mtime_ms;  /* of the set of rows */
+    char *unique;      /* the rules under which the rows came about, as
+                          fold_unique_text() has them; never NULL */
+    struct snapshot_ids seen;    /* messages behind upto that have their say in
+                                    it, rising */
+    struct snapshot_ids others;  /* batches in the channel */
     struct snapshot_ids foreign; /* messages by others */
     struct snapshot_damage *damage;
     size_t n_damage;
