@@ -522,9 +522,20 @@ static void edited_locked(struct ledger *l, struct act *a,
         ledger_note_damage_locked(l, m->id,
                                   "Discord changes what a row message says");
     }
-    /* Its attachment may be gone: writing it once more would not mend it. */
-    if (!take_answer(l, m, changes))
+    if (take_answer(l, m, changes))
+        return;
+    /* The attachment it was to keep is gone, and with it the reason to: once
+     * more without. Nothing else would mend it. */
+    struct keeper *k = s ? ledger_keeper_locked(l, m->id) : NULL;
+    bool has_file = false;
+    for (size_t i = 0; k && i < m->n_files; i++)
+        has_file |= m->files[i].id == k->file;
+    if (k && !has_file) {
+        free(map_remove(&l->keepers, hash_u64(m->id), &m->id));
+        set_due(l, s, clock_mono_ms());
+    } else {
         settle_forget_locked(l, m->id);
+    }
 }
 
 static void reposted_locked(struct ledger *l, struct act *a,
