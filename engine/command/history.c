@@ -118,5 +118,6 @@ const struct command command_history = {
     .example = "prod users u_1",
     COMMAND_OPTIONS(options),
     .many = true,
+    .columns = true,
     .run = run,
 };

@@ -54,5 +54,6 @@ const struct command command_snapshots = {
     .example = "prod users",
     COMMAND_OPTIONS(options),
     .many = true,
+    .columns = true,
     .run = run,
 };

@@ -118,6 +118,7 @@ const struct command command_verify = {
     .example = "prod users --repair",
     COMMAND_OPTIONS(options),
     .many = true,
+    .columns = true,
     .writes_with = "repair",
     .run = run,
 };

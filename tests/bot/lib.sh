@@ -41,6 +41,10 @@ stop_bot() {
     [ $status -eq 0 ] || fail "the bot ended with $status: $(tail -n 30 "$WORK/daemon.log")"
 }
 
+kill_bot() {
+    kill_mount
+}
+
 option_json() { # option ... -> an object
     local o file
     for o in "$@"; do
@@ -57,24 +61,25 @@ option_json() { # option ... -> an object
     done | jq -sc 'add // {}'
 }
 
-interaction() { # json: as the emulator's route wants it; the answer is in $WORK/seen
-    curl -sS -m 120 -H 'Content-Type: application/json' -d "$1" "$CONTROL/interactions" >"$WORK/seen" ||
-        fail "interaction: $1"
+# Standard input as the emulator's route wants it; the answer is in $WORK/seen.
+interaction() {
+    curl -sS -m 120 -H 'Content-Type: application/json' --data-binary @- "$CONTROL/interactions" >"$WORK/seen" ||
+        fail "the emulator did not answer"
 }
 
 types() { # command option ...
     local command=$1
     shift
-    interaction "$(jq -nc --arg u "$PERSON" --arg c "$command" --argjson o "$(option_json "$@")" \
-        '{user: $u, command: $c, options: $o}')"
+    option_json "$@" | jq -c --arg u "$PERSON" --arg c "$command" \
+        '{user: $u, command: $c, options: .}' | interaction
 }
 
 # Is typing in this option; choices then tells what is offered.
 types_in() { # focused command option ...
     local focused=$1 command=$2
     shift 2
-    interaction "$(jq -nc --arg u "$PERSON" --arg c "$command" --arg f "$focused" \
-        --argjson o "$(option_json "$@")" '{user: $u, command: $c, options: $o, focused: $f}')"
+    option_json "$@" | jq -c --arg u "$PERSON" --arg c "$command" --arg f "$focused" \
+        '{user: $u, command: $c, options: ., focused: $f}' | interaction
 }
 
 choices() {
@@ -91,7 +96,7 @@ press() { # label
 }
 
 press_id() { # message custom_id
-    interaction "$(jq -nc --arg u "$PERSON" --arg m "$1" --arg c "$2" '{user: $u, message_id: $m, custom_id: $c}')"
+    jq -nc --arg u "$PERSON" --arg m "$1" --arg c "$2" '{user: $u, message_id: $m, custom_id: $c}' | interaction
 }
 
 sees() { # all there is to read

@@ -13,7 +13,7 @@ stop_bot
 
 # With roles named, they decide.
 role() { # name bits -> id
-    interaction "{\"user\":\"$1\",\"command\":\"dbc_help\",\"roles\":[{\"name\":\"$1\",\"permissions\":\"0\"}]}"
+    interaction <<<"{\"user\":\"$1\",\"command\":\"dbc_help\",\"roles\":[{\"name\":\"$1\",\"permissions\":\"0\"}]}"
     control guild | jq -r --arg n "$1" '[.roles[] | select(.name == $n) | .id][0]'
 }
 start_bot
@@ -23,11 +23,11 @@ assert_match "$writers" '^[0-9]+$'
 stop_bot
 export DBCORD_ROLE_ID=$writers
 start_bot
-interaction "{\"user\":\"wendy\",\"roles\":[\"$writers\"],\"command\":\"dbc_insert\",\"options\":{\"database\":\"prod\",\"table\":\"users\",\"key\":\"u_1\",\"value_json\":\"{}\"}}"
+interaction <<<"{\"user\":\"wendy\",\"roles\":[\"$writers\"],\"command\":\"dbc_insert\",\"options\":{\"database\":\"prod\",\"table\":\"users\",\"key\":\"u_1\",\"value_json\":\"{}\"}}"
 assert_sees '"key":"u_1"'
-interaction "{\"user\":\"rob\",\"roles\":[\"$readers\"],\"command\":\"dbc_get\",\"options\":{\"database\":\"prod\",\"table\":\"users\",\"key\":\"u_1\"}}"
+interaction <<<"{\"user\":\"rob\",\"roles\":[\"$readers\"],\"command\":\"dbc_get\",\"options\":{\"database\":\"prod\",\"table\":\"users\",\"key\":\"u_1\"}}"
 assert_sees 'You may not use dbcord here'
-interaction "{\"user\":\"rob\",\"roles\":[\"$readers\"],\"command\":\"dbc_get\",\"options\":{\"database\":\"prod\",\"table\":\"users\",\"key\":\"u\"},\"focused\":\"key\"}"
+interaction <<<"{\"user\":\"rob\",\"roles\":[\"$readers\"],\"command\":\"dbc_get\",\"options\":{\"database\":\"prod\",\"table\":\"users\",\"key\":\"u\"},\"focused\":\"key\"}"
 assert_eq "$(choices)" ''
 PERSON=owner types dbc_get database=prod table=users key=u_1
 assert_sees '"id":"u_1"'
