@@ -99,11 +99,11 @@ static int give_found(struct find *f, struct lookup *lk, struct err *err)
     bool sorts = f->query && query_sorts(f->query);
     struct query_top *top = sorts ? query_top_new(f->query) : NULL;
     size_t n;
-    const struct found *list = lookup_found(lk, &n);
+    const struct found_row *list = lookup_found(lk, &n);
     int r = 0;
 
     for (size_t i = 0; i < n && r == 0; i++) {
-        const struct found *x = &list[i];
+        const struct found_row *x = &list[i];
         if (f->query && !query_matches(f->query, x->text->data, x->text->len))
             continue;
         f->report->matched++;
@@ -114,8 +114,8 @@ static int give_found(struct find *f, struct lookup *lk, struct err *err)
             r = find_give(f, x->row, x->text->data, x->text->len, err);
     }
     if (top) {
-        const struct found **sorted =
-            (const struct found **)query_top_items(top, &n);
+        const struct found_row **sorted =
+            (const struct found_row **)query_top_items(top, &n);
         for (size_t i = 0; i < n && r == 0; i++)
             r = find_give(f, sorted[i]->row, sorted[i]->text->data,
                           sorted[i]->text->len, err);

@@ -46,7 +46,7 @@ struct lookup {
     uint64_t batch_bytes;
     size_t examined;
 
-    struct found *found;
+    struct found_row *found;
     size_t n_found, cap_found;
     char **names; /* whom the rows' `by` points to */
     size_t n_names;
@@ -515,7 +515,7 @@ static void add_found(struct lookup *lk, struct hint *h)
         lk->cap_found = lk->cap_found ? 2 * lk->cap_found : 8;
         lk->found = xrealloc(lk->found, lk->cap_found * sizeof(*lk->found));
     }
-    lk->found[lk->n_found++] = (struct found){row, h->text};
+    lk->found[lk->n_found++] = (struct found_row){row, h->text};
     h->text = NULL;
 }
 
@@ -670,11 +670,11 @@ int lookup_some(struct lookup *lk, const struct query_term *t,
 
 static int by_home(const void *a, const void *b)
 {
-    const struct found *x = a, *y = b;
+    const struct found_row *x = a, *y = b;
     return x->row->home < y->row->home ? -1 : x->row->home > y->row->home;
 }
 
-const struct found *lookup_found(struct lookup *lk, size_t *n)
+const struct found_row *lookup_found(struct lookup *lk, size_t *n)
 {
     if (lk->n_found > 1)
         qsort(lk->found, lk->n_found, sizeof(*lk->found), by_home);

@@ -58,11 +58,11 @@ int lookup_some(struct lookup *lk, const struct query_term *t,
 
 /* What was proved, in the order of creation; borrowed, with row->by, until
  * lookup_free(). */
-struct found {
+struct found_row {
     struct row *row;
     struct text *text;
 };
-const struct found *lookup_found(struct lookup *lk, size_t *n);
+const struct found_row *lookup_found(struct lookup *lk, size_t *n);
 
 /* Messages that were read. */
 size_t lookup_examined(const struct lookup *lk);

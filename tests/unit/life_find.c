@@ -7,6 +7,7 @@
 
 #include "engine/base/alloc.h"
 #include "engine/find.h"
+#include "engine/lookup.h"
 #include "engine/query.h"
 
 /* --- finding ---------------------------------------------------------------
@@ -137,6 +138,33 @@ static void get_in(struct life *l, struct table *t, const char *who)
     CHECK(l, r < 0 || (f.n == 1 && f.keys[0] == i), "%zu rows", f.n);
 }
 
+/* What a search finds is right or is not believed, whatever the planner would
+ * have chosen. */
+static void look_up(struct life *l, struct table *t)
+{
+    uint32_t i = draw(&l->rng, MODEL_KEYS);
+    struct lookup *lk = lookup_new(t, NULL);
+    struct find_facts facts = {0};
+    struct err err = ERR_INIT;
+    char key[MODEL_KEY_SIZE];
+    size_t n;
+
+    model_key(i, key);
+    int r = lookup_look(lk, &facts, &err);
+    if (r == 0)
+        r = lookup_key(lk, key, strlen(key), &err);
+    const struct found_row *list = lookup_found(lk, &n);
+    say(l, "a search for %s -> %d, %s", key, r, r < 0 ? err.text : "found");
+    CHECK(l, r == 0 || r == -ENODATA, "%s", err.text);
+    CHECK(l, r < 0 || n == 1, "%zu rows", n);
+    if (r == 0) {
+        struct found f = {.l = l};
+        take_row(&f, list->row, list->text->data, list->text->len, &err);
+        CHECK(l, f.keys[0] == i, "%u was found", f.keys[0]);
+    }
+    lookup_free(lk);
+}
+
 void life_find(struct life *l)
 {
     int who;
@@ -155,6 +183,8 @@ void life_find_cold(struct life *l)
 
     life_no_faults(l);
     process_start_cold(&cold, l->store);
+    for (uint32_t i = 0; i < 4; i++)
+        look_up(l, cold.table);
     for (uint32_t i = draw(&l->rng, 3); i < 3; i++)
         if (draw(&l->rng, 3))
             find_in(l, cold.table, "a command", !l->stormed);

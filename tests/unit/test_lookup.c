@@ -103,7 +103,7 @@ static void assert_found(struct world *w, size_t i, const char *key,
                          const char *text)
 {
     size_t n;
-    const struct found *list = lookup_found(w->lk, &n);
+    const struct found_row *list = lookup_found(w->lk, &n);
 
     assert_in_range(i, 0, n - 1);
     assert_string_equal(row_key(list[i].row), key);
@@ -391,7 +391,7 @@ static void many_hits_are_read_page_by_page(void **state)
     search_is(w, (struct memstore_search){.reorder = true});
     int r = by_value(w, "{\"role\":\"x\"}", 60);
     size_t n;
-    const struct found *list = lookup_found(w->lk, &n);
+    const struct found_row *list = lookup_found(w->lk, &n);
     assert_true(r == 0 || r == -ENODATA);
     assert_true(r < 0 || n == 60);
     for (size_t i = 1; i < n; i++)
