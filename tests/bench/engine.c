@@ -112,9 +112,9 @@ static size_t row_bytes;
 
 static void report(const char *what, size_t n, const struct stage *s)
 {
-    printf("%-34s %9.2f s  %8.2f s cpu  %10.0f /s  %6.2f us  %6.1f copies  "
-           "%5.2f parses  %5.1f allocations\n",
-           what, s->wall, s->cpu, (double)n / s->wall, s->cpu * 1e6 / (double)n,
+    printf("%-34s %8.2f s  %7.2f s cpu: %6.2f us a row, %9.0f rows/s, "
+           "%6.1f copies, %5.1f parses  %4.1f allocations\n",
+           what, s->wall, s->cpu, s->cpu * 1e6 / (double)n, (double)n / s->cpu,
            s->cpu / copy_pass * (double)rows / (double)n,
            s->cpu / parse_pass * (double)rows / (double)n,
            (double)s->allocations / (double)n);
