@@ -434,9 +434,14 @@ static void note_behind(void *arg, struct row *now, uint64_t home)
 {
     struct shot *s = arg;
 
-    (void)home;
     if (now->id <= s->settled)
         s->settled = now->id - 1;
+    /* The row tells of its own home, not of what is left of older ones. */
+    if (home == now->home || strlen(row_key(now)) != now->key_len)
+        return;
+    struct snapshot_meta *m = &s->meta;
+    m->left = xrealloc(m->left, (m->n_left + 1) * sizeof(*m->left));
+    m->left[m->n_left++] = (struct snapshot_left){xstrdup(row_key(now)), home};
 }
 
 static int by_number(const void *a, const void *b)

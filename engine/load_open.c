@@ -121,6 +121,8 @@ struct opening {
     uint64_t last_id; /* of the version that is last in the order of … */
     char *last_key;   /* … the older of two files */
     size_t last_key_len;
+    struct snapshot_left *left; /* keys are owned */
+    size_t n_left;
 };
 
 static bool is_late(const struct opening *o, int place,
@@ -206,6 +208,10 @@ static int take_meta(void *arg, const struct snapshot_meta *m, struct err *err)
     for (size_t i = 0; i < m->n_damage; i++)
         ledger_note_damage_locked(l, m->damage[i].message, m->damage[i].text);
     checkpoint_known_locked(l, m);
+    o->left = xcalloc(m->n_left, sizeof(*o->left));
+    for (size_t i = 0; i < m->n_left; i++)
+        o->left[o->n_left++] =
+            (struct snapshot_left){xstrdup(m->left[i].key), m->left[i].home};
     checkpoint_opened_locked(l, o->id, m);
     ledger_unlock(l);
     return 0;
@@ -312,6 +318,15 @@ static int try_snapshot(struct opening *o, const struct remote_message *m,
     return 0;
 }
 
+static void forget_left(struct opening *o)
+{
+    for (size_t i = 0; i < o->n_left; i++)
+        free(o->left[i].key);
+    free(o->left);
+    o->left = NULL;
+    o->n_left = 0;
+}
+
 /* As if nothing had been read. */
 static void begin_again(struct opening *o)
 {
@@ -324,6 +339,7 @@ static void begin_again(struct opening *o)
     o->begun = false;
     free(o->last_key);
     o->last_key = NULL;
+    forget_left(o);
 }
 
 static bool is_damage(int r)
@@ -443,9 +459,13 @@ static int open_ledger(struct ledger *l, uint64_t at[2], struct err *err)
     if (r == 0 && l->fold) {
         fold_load_end(l->fold);
         note_base_seq_locked(&o);
+        for (size_t i = 0; i < o.n_left; i++)
+            settle_need_locked(l, o.left[i].key, strlen(o.left[i].key),
+                               o.left[i].home, SETTLE_LATER);
     }
     ledger_unlock(l);
     free(o.last_key);
+    forget_left(&o);
     pages_release(&o.thread.pages);
     pages_release(&o.channel);
     return r;

@@ -527,6 +527,9 @@ void snapshot_meta_release(struct snapshot_meta *m)
 {
     for (size_t i = 0; i < m->n_damage; i++)
         free(m->damage[i].text);
+    for (size_t i = 0; i < m->n_left; i++)
+        free(m->left[i].key);
+    free(m->left);
     for (size_t i = 0; i < m->n_known; i++)
         snapshot_known_release(&m->known[i]);
     free(m->damage);
@@ -590,6 +593,13 @@ void snapshot_add_meta(struct buf *b, const struct snapshot_meta *m)
         buf_printf(b, "%s{\"message\":\"%llu\"", i ? "," : "",
                    (unsigned long long)m->damage[i].message);
         add_text(b, "text", m->damage[i].text);
+        buf_addc(b, '}');
+    }
+    buf_addstr(b, "],\"left\":[");
+    for (size_t i = 0; i < m->n_left; i++) {
+        buf_printf(b, "%s{\"home\":\"%llu\"", i ? "," : "",
+                   (unsigned long long)m->left[i].home);
+        add_text(b, "key", m->left[i].key);
         buf_addc(b, '}');
     }
     buf_addstr(b, "],\"snapshots\":[");
@@ -722,6 +732,29 @@ static void get_damage(struct member_reader *o, struct snapshot_meta *m)
     }
 }
 
+static void get_left(struct member_reader *o, struct snapshot_meta *m)
+{
+    struct json_member list, e;
+
+    if (!find(o, "left", true, JSON_ARRAY, &list))
+        return;
+    for (size_t at = 0; json_element(list.value, list.value_len, &at, &e);) {
+        struct member_reader d = {e.value, e.value_len, NULL};
+        if (e.type != JSON_OBJECT) {
+            o->wrong = "left";
+            return;
+        }
+        m->left = xrealloc(m->left, (m->n_left + 1) * sizeof(*m->left));
+        struct snapshot_left *out = &m->left[m->n_left++];
+        out->home = get_id(&d, "home", true);
+        out->key = get_text(&d, "key", true);
+        if (d.wrong) {
+            o->wrong = d.wrong;
+            return;
+        }
+    }
+}
+
 static void get_known(struct member_reader *o, struct snapshot_meta *m)
 {
     struct json_member list, e;
@@ -784,6 +817,7 @@ int snapshot_read_meta(const char *line, size_t len, struct snapshot_meta *out,
     get_ids(&o, "others", &m.others);
     get_ids(&o, "foreign", &m.foreign);
     get_damage(&o, &m);
+    get_left(&o, &m);
     get_known(&o, &m);
     if (o.wrong) {
         snapshot_meta_release(&m);

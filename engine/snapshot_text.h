@@ -156,6 +156,13 @@ struct snapshot_damage {
     char *text;
 };
 
+/* A row message that is left over from before its key was deleted and created
+ * again. */
+struct snapshot_left {
+    char *key;
+    uint64_t home;
+};
+
 /* Everything in it is owned. */
 struct snapshot_meta {
     uint64_t cut, upto[2], over;
@@ -169,6 +176,8 @@ struct snapshot_meta {
     struct snapshot_ids foreign; /* messages by others */
     struct snapshot_damage *damage;
     size_t n_damage;
+    struct snapshot_left *left;
+    size_t n_left;
     struct snapshot_known *known;
     size_t n_known;
 };
