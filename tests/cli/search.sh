@@ -154,3 +154,24 @@ made insert prod small '{"id":"a"}'
 explain small '{"id":"a"}'
 assert_eq "$(told '[.choice, .how, .returned]')" '["open","key",1]'
 assert_eq "$(told .requests)" 2
+
+# Rows with messages of their own, more than a page of them, and no snapshot;
+# then with one.
+made table-create prod plain id
+made index-create prod plain email --unique
+made index-create prod plain role
+for i in {1..120}; do
+    made insert prod plain "{\"id\":\"p$i\",\"email\":\"p$i@x.org\",\"role\":\"r$((i % 40))\"}"
+done
+for taken in no yes; do
+    for where in '{"email":"p77@x.org"}' '{"role":"r37"}' '{"id":"p77"}' '{"email":"nobody@x.org"}'; do
+        explain plain "$where"
+        [ "$(told .requests)" -le 3 ] || fail "$(told .requests) requests for $where, snapshot: $taken"
+        [ "$ALL" -le 9 ] || fail "$ALL requests in all for $where, snapshot: $taken"
+    done
+    assert_eq "$(found plain '{"email":"p77@x.org"}')" p77
+    assert_eq "$(found plain '{"role":"r37"}')" 'p117 p37 p77'
+    made snapshot prod plain
+done
+explain plain '{"role":"r37"}'
+assert_eq "$(told '[.how, .examined, .returned, .requests]')" '["index",3,3,2]'
