@@ -1220,7 +1220,7 @@ static uint64_t seeds(uint64_t *first)
     const char *seed = getenv("FOLD_SEED");
 
     *first = seed ? strtoull(seed, NULL, 10) : 1;
-    return seed ? 1 : 4000;
+    return seed ? 1 : 1000;
 }
 
 /* For who looks into a failure: FOLD_SEED=<this> test_fold. */
@@ -1238,7 +1238,7 @@ static int print_seed(void **state)
 {
     (void)state;
     if (seed_now)
-        print_message("the last seed was FOLD_SEED=%" PRIu64 "\n", seed_now);
+        print_message("its last seed was FOLD_SEED=%" PRIu64 "\n", seed_now);
     seed_now = 0;
     return 0;
 }
