@@ -101,9 +101,8 @@ static void values_stand_for_a_text(void **state)
     values_add(&values, row, strlen(row), "gone");
     values_add(&values, row, strlen(row), "n");
     values_end(&values);
-    assert_string_equal(values.data,
-                        "{\"a.b\":\"str:x\\\"y\",\"gone\":null,"
-                        "\"n\":\"num:1e1\"}");
+    assert_string_equal(values.data, "{\"a.b\":\"str:x\\\"y\",\"gone\":null,"
+                                     "\"n\":\"num:1e1\"}");
     assert_true(values_find(values.data, values.len, "a.b", &form));
     assert_string_equal(form.data, "str:x\"y");
     assert_false(values_find(values.data, values.len, "gone", &form));
