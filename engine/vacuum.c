@@ -465,7 +465,8 @@ static int make_list(struct vacuum *va, struct err *err)
     for (size_t i = 0; i < s->n_fields && r == 0; i++)
         if (s->fields[i].channel)
             r = list_index(va, s->fields[i].channel, err);
-    qsort(va->list, va->n, sizeof(*va->list), by_place);
+    if (va->n)
+        qsort(va->list, va->n, sizeof(*va->list), by_place);
     return r;
 }
 

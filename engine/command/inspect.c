@@ -6,6 +6,7 @@
 
 #include "engine/base/alloc.h"
 #include "engine/json.h"
+#include "engine/snapshot.h"
 
 /* Where a person sees it in Discord's own client. */
 static void add_url(struct buf *b, const char *name, uint64_t guild,
@@ -87,9 +88,12 @@ static void add_counts(struct buf *b, struct table *t)
     } counts[] = {
         {"rows", "rows"},
         {"bytes", "bytes"},
+        {"waiting_records", "pending"},
         {"foreign_messages", "ignored"},
         {"damaged_messages", "damaged"},
         {"damage", "damage"},
+        {"row_messages", "row_messages"},
+        {"indexes", "indexes"},
     };
     AUTO_BUF struct buf status = BUF_INIT;
     struct json_member m;
@@ -101,6 +105,53 @@ static void add_counts(struct buf *b, struct table *t)
         json_add_name(b, counts[i].name);
         buf_add(b, m.value, m.value_len);
     }
+}
+
+/* How many there ever were of the rows that are there, and the largest row. */
+static void add_versions(struct buf *b, struct table *t)
+{
+    struct row *rows[256];
+    uint64_t after = 0, versions = 0;
+    uint32_t largest = 0;
+    size_t n;
+
+    while ((n = row_list(t, after, rows, 256)) > 0) {
+        for (size_t i = 0; i < n; i++) {
+            after = rows[i]->seq;
+            versions += rows[i]->version;
+            if (rows[i]->text_len > largest)
+                largest = rows[i]->text_len;
+            row_unref(rows[i]);
+        }
+    }
+    json_add_int(b, "versions", (int64_t)versions);
+    json_add_int(b, "largest_row", largest);
+}
+
+static int add_snapshots(struct buf *b, struct table *t, struct err *err)
+{
+    struct snapshot_list list = {0};
+
+    int r = table_snapshots_wait(t, &list, err);
+    if (r < 0)
+        return r;
+    json_add_name(b, "snapshots");
+    buf_addc(b, '[');
+    for (size_t i = 0; i < list.n; i++) {
+        const struct snapshot_info *s = &list.list[i];
+        buf_addstr(b, i ? ",{" : "{");
+        json_add_id(b, "message_id", s->id);
+        if (s->label)
+            json_add_string(b, "label", s->label);
+        json_add_int(b, "rows", (int64_t)s->rows);
+        json_add_int(b, "bytes", (int64_t)s->bytes);
+        json_add_int(b, "file_bytes", (int64_t)s->size);
+        json_add_int(b, "messages", (int64_t)s->parts);
+        buf_addc(b, '}');
+    }
+    buf_addc(b, ']');
+    snapshot_list_release(&list);
+    return 0;
 }
 
 static int inspect_table(struct command_call *c, struct err *err)
@@ -117,6 +168,10 @@ static int inspect_table(struct command_call *c, struct err *err)
     json_add_string(&b, "table", call_string(c, "table", ""));
     add_place(&b, t);
     add_counts(&b, t);
+    add_versions(&b, t);
+    r = add_snapshots(&b, t, err);
+    if (r < 0)
+        return r;
     add_schema(&b, t);
     buf_addc(&b, '}');
     return call_put(c, &b, err);
@@ -146,7 +201,8 @@ static const struct command_option options[] = {
 
 const struct command command_inspect = {
     .name = "inspect",
-    .summary = "Show ids, links, counts and schema of a database or a table",
+    .summary =
+        "Show ids, links, counts, sizes and schema of a database or a table",
     .example = "prod users",
     COMMAND_OPTIONS(options),
     .run = run,

@@ -76,6 +76,11 @@ assert_exit 0 dbcord verify prod users --skip-files
 assert_exit 3 dbcord verify prod nowhere
 assert_exit 3 dbcord verify nowhere
 
+# What is known without reading everything.
+assert_exit 0 dbcord inspect prod users
+assert_eq "$(jq -c '[.rows, .versions, .largest_row > 5000, .foreign_messages, .waiting_records, .row_messages.behind]' "$WORK/out")" '[2,3,true,0,0,0]'
+assert_eq "$(jq -c '[.indexes, .snapshots | type] | unique' "$WORK/out")" '["array"]'
+
 # What people write is noted, and no error.
 control users '{"name":"alice"}' >"$WORK/done"
 control messages "{\"channel_id\":\"$CHANNEL\",\"user\":\"alice\",\"content\":\"hello\"}" >"$WORK/said"

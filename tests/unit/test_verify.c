@@ -682,6 +682,42 @@ static void a_row_against_the_schema(void **state)
     report_release(&rp);
 }
 
+/* Entries of rows that the log claims to have; it is a while since. */
+static void an_entry_that_is_gone(void **state)
+{
+    struct memstore *s = *state;
+    struct process p;
+    struct report rp = {0};
+    struct err err = ERR_INIT;
+
+    memstore_set_age(s, 3600 * 1000);
+    process_start(&p, s);
+    assert_int_equal(put(p.table, "a", "{\"email\":\"a@x.org\"}"), 0);
+    assert_int_equal(put(p.table, "b", "{\"email\":\"b@x.org\"}"), 0);
+    assert_int_equal(table_index_create(p.table, "email", true, &err), 0);
+    uint64_t channel = memstore_channel(s, "idx-users-email", 0);
+    memstore_set_age(s, 1800 * 1000);
+    verify(&p, &rp);
+    assert_clean(&rp);
+
+    /* The log claims to have all, and lacks one. */
+    AUTO_BUF struct buf log = BUF_INIT;
+    uint64_t whole = memstore_message_at(s, channel, 0);
+    unsigned long long b = home_of(p.table, "b");
+    buf_printf(&log,
+               "-# dbcord index \"email\" of %llu entries 1 upto %llu %llu\n"
+               "+ \"b\" v1 of %llu in %llu \"str:b@x.org\"",
+               (unsigned long long)table_id(p.table), b, b, b, b);
+    memstore_post_as(s, channel, memstore_self(s), log.data);
+    memstore_delete_as(s, channel, whole);
+    verify(&p, &rp);
+    const struct seen *f = found(&rp, "missing_index_entry", "a");
+    assert_int_equal(f->severity, FINDING_ERROR);
+    assert_heals(s, &p, "missing_index_entry", "a");
+    process_stop(&p);
+    report_release(&rp);
+}
+
 static void a_read_only_process_repairs_nothing(void **state)
 {
     struct memstore *s = *state;
@@ -725,6 +761,7 @@ int main(void)
         CASE(a_channel_that_is_gone),
         CASE(a_thread_that_is_gone),
         CASE(a_row_against_the_schema),
+        CASE(an_entry_that_is_gone),
         CASE(a_read_only_process_repairs_nothing),
     };
 
