@@ -12,6 +12,7 @@
 #include "engine/engine_impl.h"
 #include "engine/name.h"
 #include "engine/text.h"
+#include "engine/value.h"
 
 /* --- names ------------------------------------------------------------------
  */
@@ -441,7 +442,11 @@ struct restoring {
     const char *by;
     void (*progress)(void *arg, size_t done, size_t total);
     void *progress_arg;
-    struct map had;
+    struct schema *schema;
+    struct map had;    /* keys of the snapshot's rows */
+    struct map values; /* … field, NUL, value, of fields that are unique now */
+    struct map passed; /* keys whose write, if there is one, is handed over, or
+                          that are deleted to make room */
     size_t same, sent;
     bool dry; /* only counting: nothing may be written yet */
 
@@ -457,6 +462,7 @@ struct restoring {
 struct sent {
     struct restoring *rs;
     bool deleted;
+    bool comes_back; /* deleted to make room: the row is written next */
 };
 
 static void written(void *arg, int r, struct row *row, const struct err *err)
@@ -468,7 +474,7 @@ static void written(void *arg, int r, struct row *row, const struct err *err)
     pthread_mutex_lock(&rs->lock);
     rs->answered++;
     if (r == 0 && sent->deleted)
-        rs->deleted++;
+        rs->deleted += !sent->comes_back;
     else if (r == 0)
         rs->put++;
     else if (r == -ESTALE || r == -EEXIST || r == -ENOENT)
@@ -484,11 +490,12 @@ static void written(void *arg, int r, struct row *row, const struct err *err)
     pthread_mutex_unlock(&rs->lock);
 }
 
-static int hand_over(struct restoring *rs, struct write *w, struct err *err)
+static int hand_over(struct restoring *rs, struct write *w, bool comes_back,
+                     struct err *err)
 {
     struct sent *sent = xmalloc(sizeof(*sent));
 
-    *sent = (struct sent){rs, w->kind == WRITE_DELETE};
+    *sent = (struct sent){rs, w->kind == WRITE_DELETE, comes_back};
     w->by = rs->by;
     w->more = true;
     pthread_mutex_lock(&rs->lock);
@@ -522,6 +529,115 @@ static int is_same(struct restoring *rs, struct row *now,
     return r;
 }
 
+static bool is_in(const struct map *m, const char *text, size_t len)
+{
+    struct key key = {text, len};
+    return map_get(m, hash_bytes(text, len), &key);
+}
+
+static void put_in(struct map *m, const char *text, size_t len)
+{
+    struct had *h = xmalloc(sizeof(*h) + len);
+    struct key key = {h->key, len};
+
+    h->len = len;
+    memcpy(h->key, text, len);
+    free(map_put(m, &key, h));
+}
+
+static void free_keys(struct map *m)
+{
+    void *item;
+
+    for (size_t at = 0; (item = map_next(m, &at));)
+        free(item);
+    map_release(m);
+}
+
+/* The i-th field that is unique now, and the row's value in it behind field and
+ * NUL; *field NULL behind the last. False: it has none that could conflict. */
+static bool unique_value(const struct restoring *rs, size_t i,
+                         const struct snapshot_row *row, const char **field,
+                         struct buf *out)
+{
+    size_t n = schema_index_count(rs->schema);
+    bool unique = false;
+
+    *field = NULL;
+    for (size_t k = 0; k < n && !*field; k++) {
+        const char *name = schema_index_at(rs->schema, k, &unique);
+        if (unique && i-- == 0)
+            *field = name;
+    }
+    buf_reset(out);
+    if (!*field)
+        return false;
+    buf_add(out, *field, strlen(*field) + 1);
+    size_t from = out->len;
+    return value_find(row->text, row->text_len, *field, out) &&
+           strcmp(out->data + from, "raw:null") != 0;
+}
+
+/* Two rows of the snapshot that may not be side by side any more must be known
+ * before the first is written. */
+static int check_values(struct restoring *rs, const struct snapshot_row *row,
+                        struct err *err)
+{
+    AUTO_BUF struct buf value = BUF_INIT;
+    const char *field = "";
+
+    for (size_t i = 0; field; i++) {
+        if (!unique_value(rs, i, row, &field, &value))
+            continue;
+        if (is_in(&rs->values, value.data, value.len))
+            return err_set(err, -EEXIST,
+                           "'%s' must be unique by now, and in the snapshot "
+                           "'%.*s' has a value that another row has too",
+                           field, row->key_len < 60 ? (int)row->key_len : 60,
+                           row->key);
+        put_in(&rs->values, value.data, value.len);
+    }
+    return 0;
+}
+
+/* A row that has a unique value which this one is to have again goes first,
+ * and comes back with its own: it has another in the snapshot. */
+static int make_room(struct restoring *rs, const struct snapshot_row *row,
+                     struct err *err)
+{
+    AUTO_BUF struct buf value = BUF_INIT;
+    const char *field = "";
+    int r = 0;
+
+    for (size_t i = 0; field && r == 0; i++) {
+        struct row *rows[2];
+        if (!unique_value(rs, i, row, &field, &value))
+            continue;
+        size_t from = strlen(field) + 1;
+        ssize_t n =
+            ledger_index_find(rs->table->ledger, field, value.data + from,
+                              value.len - from, 0, rows, 2);
+        for (ssize_t k = 0; k < n; k++) {
+            struct row *in_way = rows[k];
+            struct write w = {
+                .kind = WRITE_DELETE,
+                .key = row_key(in_way),
+                .key_len = in_way->key_len,
+                .if_version = in_way->version,
+            };
+            if (r == 0 && !is_in(&rs->passed, w.key, w.key_len) &&
+                is_in(&rs->had, w.key, w.key_len) &&
+                (w.key_len != row->key_len ||
+                 memcmp(w.key, row->key, w.key_len) != 0)) {
+                put_in(&rs->passed, w.key, w.key_len);
+                r = hand_over(rs, &w, true, err);
+            }
+            row_unref(in_way);
+        }
+    }
+    return r;
+}
+
 static int take_back(void *arg, const struct snapshot_row *then,
                      struct err *err)
 {
@@ -533,36 +649,36 @@ static int take_back(void *arg, const struct snapshot_row *then,
     if (now)
         r = is_same(rs, now, then, &same, err);
     if (r == 0 && rs->dry) {
-        struct had *h = xmalloc(sizeof(*h) + then->key_len);
-        struct key key = {h->key, then->key_len};
-        h->len = then->key_len;
-        memcpy(h->key, then->key, then->key_len);
-        free(map_put(&rs->had, &key, h));
+        put_in(&rs->had, then->key, then->key_len);
         rs->same += same;
-        if (!same) {
+        r = check_values(rs, then, err);
+        if (r == 0 && !same) {
             /* What the schema does not allow any more must be known before
              * the first row is written. */
-            struct schema *s = table_schema(rs->table);
             AUTO_BUF struct buf out = BUF_INIT;
-            r = schema_check(s, then->key, then->key_len, then->text,
+            r = schema_check(rs->schema, then->key, then->key_len, then->text,
                              then->text_len, &out, NULL, err);
-            schema_unref(s);
             if (r < 0)
                 err_wrap(err, r, "row '%.*s' of the snapshot",
                          then->key_len < 60 ? (int)then->key_len : 60,
                          then->key);
         }
     } else if (r == 0 && !same) {
+        /* Gone by then, to make room. */
+        bool is_new = !now || is_in(&rs->passed, then->key, then->key_len);
         struct write w = {
             .kind = WRITE_PUT,
             .key = then->key,
             .key_len = then->key_len,
             .text = then->text,
             .text_len = then->text_len,
-            .must_be_new = !now,
-            .if_version = now ? now->version : 0,
+            .must_be_new = is_new,
+            .if_version = is_new ? 0 : now->version,
         };
-        r = hand_over(rs, &w, err);
+        r = make_room(rs, then, err);
+        if (r == 0)
+            r = hand_over(rs, &w, false, err);
+        put_in(&rs->passed, then->key, then->key_len);
     }
     row_unref(now);
     return r;
@@ -587,7 +703,7 @@ static int delete_others(struct restoring *rs, struct err *err)
             };
             if (r == 0 &&
                 !map_get(&rs->had, hash_bytes(key.text, key.len), &key))
-                r = hand_over(rs, &w, err);
+                r = hand_over(rs, &w, false, err);
             row_unref(rows[i]);
         }
     }
@@ -626,7 +742,10 @@ int table_snapshot_restore_wait(
         .by = by,
         .progress = progress,
         .progress_arg = arg,
+        .schema = table_schema(t),
         .had = MAP_INIT(&had_type),
+        .values = MAP_INIT(&had_type),
+        .passed = MAP_INIT(&had_type),
         .dry = true,
         .lock = PTHREAD_MUTEX_INITIALIZER,
         .none = PTHREAD_COND_INITIALIZER,
@@ -654,10 +773,10 @@ int table_snapshot_restore_wait(
         err_wrap(err, r, "%zu rows are as they were; it can be run again",
                  rs.put + rs.deleted);
 
-    void *item;
-    for (size_t at = 0; (item = map_next(&rs.had, &at));)
-        free(item);
-    map_release(&rs.had);
+    free_keys(&rs.had);
+    free_keys(&rs.values);
+    free_keys(&rs.passed);
+    schema_unref(rs.schema);
     pthread_mutex_destroy(&rs.lock);
     pthread_cond_destroy(&rs.none);
     return r;
