@@ -80,8 +80,10 @@ void life_snapshot_restore(struct life *l)
     bool clash = cannot_be_restored(l, s);
     int r = table_snapshot_restore_wait(p->table, s->label, NULL, NULL, NULL,
                                         &done, &err);
-    say(l, "p%d goes back to %s -> %d, %zu put, %zu deleted", who, s->label, r,
-        done.put, done.deleted);
+    say(l,
+        "p%d goes back to %s -> %d, %zu put, %zu deleted, %zu same, %zu "
+        "overtaken",
+        who, s->label, r, done.put, done.deleted, done.same, done.overtaken);
     if (clash) {
         CHECK(l, r == -EEXIST, "%d %s", r, err.text);
         return;
@@ -97,6 +99,10 @@ void life_snapshot_restore(struct life *l)
         } else if (s->texts[i] &&
                    (!row->there || strcmp(row->text, s->texts[i]) != 0)) {
             fields_read(s->texts[i], &f, said);
+            /* It had to make room for another, and came back. */
+            if (row->there &&
+                version_of(p->table, model_key(i, said)) == row->version + 2)
+                model_delete(&l->m, i);
             model_put(&l->m, i, &f, s->texts[i]);
             put++;
         }
