@@ -93,6 +93,21 @@ going "$WORK/out" >done
 cmp -s dry done || fail "the dry run said $(cat dry), done was $(cat done)"
 assert_sound
 
+# An attachment that its message does not speak of.
+home=$(discord GET "/channels/$(jq -r .channel_id "$WORK/where")/messages?limit=100" |
+    jq -r '[.[] | select(.content | startswith("-# dbcord put \"u_1\""))] | sort_by(.id) | last | .id')
+echo stray >stray.txt
+curl -sS --fail-with-body -X PATCH -H "Authorization: Bot $DISCORD_BOT_TOKEN" \
+    -H 'User-Agent: DiscordBot (https://example.org, 1)' \
+    -F 'payload_json={"attachments":[{"id":0,"filename":"stray.txt"}]};type=application/json' \
+    -F 'files[0]=@stray.txt' "$API/channels/$(jq -r .channel_id "$WORK/where")/messages/$home" >"$WORK/done" ||
+    fail "attach: $(cat "$WORK/done")"
+assert_exit 0 dbcord verify prod
+assert_eq "$(jq -r 'select(.kind == "orphan_attachment") | .message_id' "$WORK/out")" "$home"
+assert_exit 0 dbcord vacuum prod users --versions 2 --days 0
+assert_eq "$(jq -r 'select(.kind == "attachment") | .message_id' "$WORK/out")" "$home"
+assert_sound
+
 # The whole database; what a label needs stays.
 made snapshot prod users kept
 made update prod users u_1 '{"n":20}'
