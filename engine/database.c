@@ -93,10 +93,16 @@ static char *file_name_of(const char *name)
 
 char *database_name(struct database *d)
 {
+    struct buf b = BUF_INIT;
+
+    database_describe(d, NULL);
     engine_lock(d->engine);
-    char *name = xstrdup(d->name);
+    if (d->name)
+        buf_addstr(&b, d->name);
+    else
+        buf_printf(&b, "%llu", (unsigned long long)d->id);
     engine_unlock(d->engine);
-    return name;
+    return buf_take_str(&b);
 }
 
 uint64_t database_id(const struct database *d)
@@ -109,6 +115,7 @@ uint64_t database_id(const struct database *d)
 
 bool database_writable(struct database *d)
 {
+    database_describe(d, NULL);
     engine_lock(d->engine);
     bool may = !d->engine->core.read_only && !d->gone &&
                (d->permissions & (MANAGE_CHANNELS | ADMINISTRATOR));
@@ -118,6 +125,7 @@ bool database_writable(struct database *d)
 
 uint64_t database_max_file(struct database *d)
 {
+    database_describe(d, NULL);
     engine_lock(d->engine);
     uint64_t max = d->max_file;
     engine_unlock(d->engine);
@@ -127,11 +135,39 @@ uint64_t database_max_file(struct database *d)
 /* --- opening ---------------------------------------------------------------
  */
 
+/* What a file may have on a server of which nothing is known. */
+#define MAX_FILE ((uint64_t)10 << 20)
+
+int database_describe(struct database *d, struct err *err)
+{
+    struct engine *e = d->engine;
+    struct remote_reply reply = {0};
+    struct remote_request about = {.op = REMOTE_GUILD, .guild = d->id};
+
+    engine_lock(e);
+    bool known = d->described;
+    engine_unlock(e);
+    if (known)
+        return 0;
+    int r = remote_run(e->core.remote, &about, &reply, err);
+    if (r < 0)
+        return err_wrap(err, r, "the server %llu", (unsigned long long)d->id);
+    engine_lock(e);
+    if (!d->described) {
+        d->described = true;
+        d->name = file_name_of(reply.guild.name);
+        d->permissions = reply.guild.permissions;
+        d->max_file = reply.guild.max_file;
+    }
+    engine_unlock(e);
+    remote_reply_release(&reply);
+    return 0;
+}
+
 int database_open(struct engine *e, struct database *d, uint64_t guild,
-                  struct err *err)
+                  bool describe, struct err *err)
 {
     struct remote_reply reply = {0};
-    struct remote_request about = {.op = REMOTE_GUILD, .guild = guild};
     struct remote_request channels = {.op = REMOTE_CHANNELS, .guild = guild};
 
     d->engine = e;
@@ -139,14 +175,10 @@ int database_open(struct engine *e, struct database *d, uint64_t guild,
     d->channels = MAP_INIT(&chan_type);
     pthread_cond_init(&d->idle, NULL);
 
-    int r = remote_run(e->core.remote, &about, &reply, err);
+    d->max_file = MAX_FILE;
+    int r = describe ? database_describe(d, err) : 0;
     if (r < 0)
-        return err_wrap(err, r, "the server %llu", (unsigned long long)guild);
-    d->name = file_name_of(reply.guild.name);
-    d->permissions = reply.guild.permissions;
-    d->max_file = reply.guild.max_file;
-    remote_reply_release(&reply);
-
+        return r;
     r = remote_run(e->core.remote, &channels, &reply, err);
     if (r < 0)
         return err_wrap(err, r, "the channels of the server %llu",

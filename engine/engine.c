@@ -96,9 +96,12 @@ static int start(struct engine *e, const struct engine_options *o,
         return err_wrap(err, r, "the bot's own account");
     e->core.self = reply.user_id;
     remote_reply_release(&reply);
+    /* Who reads a table of the one server there is need not know what the
+     * server is called, nor what else may be done in it. */
+    bool describe = o->all || !o->read_only || o->n_guilds > 1;
     for (size_t i = 0; i < o->n_guilds && r == 0; i++) {
         e->n_dbs++;
-        r = database_open(e, &e->dbs[i], o->guilds[i], err);
+        r = database_open(e, &e->dbs[i], o->guilds[i], describe, err);
     }
     if (r < 0)
         return r;
@@ -352,6 +355,12 @@ static void guild_changed(struct database *d, const char *name, bool gone)
     struct buf b = BUF_INIT;
 
     engine_lock(e);
+    if (!d->described) {
+        /* It will be asked for when somebody wants to know. */
+        d->gone = gone;
+        engine_unlock(e);
+        return;
+    }
     AUTO_STR char *old = xstrdup(d->name);
     bool came_or_went = d->gone != gone;
     d->gone = gone;
@@ -489,9 +498,12 @@ struct database *engine_database_find(struct engine *e, const char *name)
 {
     struct database *d = NULL;
 
+    for (size_t i = 0; i < e->n_dbs; i++)
+        database_describe(&e->dbs[i], NULL);
     engine_lock(e);
     for (size_t i = 0; i < e->n_dbs && !d; i++)
-        if (!e->dbs[i].gone && strcmp(e->dbs[i].name, name) == 0)
+        if (!e->dbs[i].gone && e->dbs[i].name &&
+            strcmp(e->dbs[i].name, name) == 0)
             d = &e->dbs[i];
     engine_unlock(e);
     return d;

@@ -103,11 +103,14 @@ struct remote *engine_remote(struct engine *e);
 
 size_t engine_database_count(struct engine *e);
 struct database *engine_database_at(struct engine *e, size_t i);
+uint64_t database_id(const struct database *d);
+/* What a server is called and allows is asked for once, when it is first
+ * wanted; an engine with `all`, or one that writes, knows it from the start.
+ * Only before that may these four wait. */
 struct database *engine_database_find(struct engine *e, const char *name);
 /* File-safe and unique within the engine (a second one of the same name has
  * "-<id>"); copied out, since a guild can be renamed. For free(). */
 char *database_name(struct database *d);
-uint64_t database_id(const struct database *d);
 bool database_writable(struct database *d); /* may tables be created here? */
 uint64_t database_max_file(struct database *d);
 
@@ -154,8 +157,8 @@ int64_t table_defined_ms(struct table *t);          /* of its name and schema */
 bool table_writable(struct table *t);
 /* Appends its part of engine_status(): one JSON object with rows, bytes,
  * ignored (messages by others), damaged and damage, what waits, and how far the
- * background writer is behind, for row messages and each index. Counts are those
- * of what is open. */
+ * background writer is behind, for row messages and each index. Counts are
+ * those of what is open. */
 void table_status(struct table *t, struct buf *out);
 
 struct schema *table_schema(struct table *t); /* a reference */

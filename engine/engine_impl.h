@@ -94,7 +94,8 @@ struct database {
     uint64_t id;
 
     /* under engine.lock */
-    char *name; /* file-safe */
+    bool described; /* name, permissions and max_file are known */
+    char *name;     /* file-safe */
     bool gone;
     uint64_t permissions, max_file;
     struct map channels;
@@ -165,8 +166,9 @@ void engine_route_index_locked(struct engine *e, uint64_t channel,
 /* --- database.c -------------------------------------------------------------
  */
 
+/* describe: also what database_describe() would ask for later. */
 int database_open(struct engine *e, struct database *d, uint64_t guild,
-                  struct err *err);
+                  bool describe, struct err *err);
 void database_close(struct database *d);
 void database_name_all_locked(struct engine *e);
 
@@ -174,6 +176,9 @@ struct chan *database_chan_locked(struct database *d, uint64_t id);
 /* Takes in a channel as the store tells it. True: that was news. */
 bool database_note_locked(struct database *d, const struct remote_channel *ch);
 size_t database_children_locked(struct database *d, uint64_t category);
+/* Asks what the server is called and what may be done there, if nobody has
+ * yet. May wait, in an engine that has not read everything. */
+int database_describe(struct database *d, struct err *err);
 /* Lists the channels again, and takes in what came and went. On a job. */
 void database_relist(struct database *d);
 /* A channel came, changed or is gone. */

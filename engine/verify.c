@@ -784,7 +784,9 @@ int verify_wait(struct namespace *ns, struct table *t,
     *sum = (struct verify_summary){0};
     if (o->repair && ns->db->engine->core.read_only)
         return err_set(err, -EROFS, "mounted read-only: nothing is repaired");
-    int r = verify_init(&v, ns, err);
+    int r = database_describe(ns->db, err);
+    if (r == 0)
+        r = verify_init(&v, ns, err);
     if (r == 0)
         r = t ? check_one(&v, t, err) : check_all(&v, err);
     verify_release(&v);
