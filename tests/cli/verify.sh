@@ -229,3 +229,16 @@ assert_eq "$(dbcord find prod users '{"email":"u6@x.org"}')" ''
 discord DELETE "/channels/$index" >"$WORK/done"
 assert_heals missing_index_channel "$index" 1
 assert_eq "$(dbcord find prod users '{"email":"u5@x.org"}' | jq -r .id)" u_5
+
+# A history thread, with nobody who has it in memory.
+made table-create prod notes id
+made insert prod notes a '{"n":1}'
+made update prod notes a '{"n":2}'
+made insert prod notes b '{"n":1}'
+thread=$(dbcord inspect prod notes | jq -r .history_id)
+discord DELETE "/channels/$thread" >"$WORK/done"
+assert_heals missing_thread "$thread" 1
+assert_exit 0 dbcord get prod notes a
+assert_eq "$(jq -c .n "$WORK/out")" 2
+assert_exit 0 dbcord update prod notes b '{"n":2}'
+assert_clean
