@@ -12,10 +12,13 @@ struct findings {
 /* What a process that dies may leave behind: no row is at stake, and who comes
  * after it may not know. A message that Discord changed while its answer was
  * lost stays too. */
-static bool is_leaving(const struct life *l, const char *kind)
+static bool is_leaving(const struct life *l, const char *kind,
+                       enum finding_severity severity)
 {
-    return (l->killed && (strcmp(kind, "left_over_row_message") == 0 ||
-                          strcmp(kind, "stale_row_message") == 0)) ||
+    return (l->killed && severity == FINDING_WARNING &&
+            (strcmp(kind, "left_over_row_message") == 0 ||
+             strcmp(kind, "missing_index_entry") == 0 ||
+             strcmp(kind, "stale_row_message") == 0)) ||
            (l->stripped && strcmp(kind, "damaged_message") == 0);
 }
 
@@ -28,7 +31,7 @@ static int take_finding(void *arg, const struct finding *f, struct err *err)
         f->text, f->repaired ? " (repaired)" : "");
     if (f->severity == FINDING_NOTE || f->repaired)
         return 0;
-    if (is_leaving(fs->l, f->kind))
+    if (is_leaving(fs->l, f->kind, f->severity))
         fs->leavings++;
     else
         fs->unwell++;
