@@ -115,6 +115,7 @@ made update prod users u_1 '{"n":21}'
 made delete prod users big
 BEFORE=$(rows)
 assert_exit 0 dbcord vacuum prod --versions 1 --days 0
+[ "$(jq -s 'map(.versions) | add' "$WORK/out")" -gt 0 ] || fail "nothing went: $(cat "$WORK/out")"
 assert_sound
 assert_exit 0 dbcord snapshots prod users
 assert_match "$(cat "$WORK/out")" kept
