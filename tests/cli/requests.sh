@@ -21,7 +21,7 @@ assert_exit 0 dbcord table-create prod many id
 forget_requests
 assert_exit 0 dbcord schema-get prod many
 known=$(requests)
-[ "$known" -le 5 ] || fail "finding the catalog cost $known requests"
+[ "$known" -le 3 ] || fail "finding the catalog cost $known requests"
 
 # 100,000 rows of 300 bytes: 20 creates at most.
 awk -v n=$rows 'BEGIN {
