@@ -190,3 +190,5 @@ void life_snapshot(struct life *l);
 void life_snapshot_restore(struct life *l);
 void life_import(struct life *l);
 void life_verify(struct life *l);
+/* Takes away old versions: the model knows them still. */
+void life_vacuum(struct life *l);

@@ -1,7 +1,9 @@
 #include "tests/unit/life.h"
 
+#include <errno.h>
 #include <string.h>
 
+#include "engine/vacuum.h"
 #include "engine/verify.h"
 
 struct findings {
@@ -68,4 +70,40 @@ void life_verify(struct life *l)
     life_check(l, p->table, "after a repair");
     life_settle(l);
     CHECK(l, verify(l, p, false) == 0 || l->stripped, "repaired in vain");
+}
+
+static int count_gone(void *arg, const struct vacuumed *g, struct err *err)
+{
+    (void)g;
+    (void)err;
+    (*(size_t *)arg)++;
+    return 0;
+}
+
+/* Rows stay as they are, with their newest versions. */
+void life_vacuum(struct life *l)
+{
+    int who;
+    struct process *p = life_someone(l, &who);
+    struct vacuum_options o = {.versions = 1 + draw(&l->rng, 4)};
+    struct vacuum_summary sum = {0};
+    struct err err = ERR_INIT;
+    size_t would = 0, did = 0;
+
+    life_settle(l);
+    o.dry_run = true;
+    int r = table_vacuum_wait(p->table, &o, count_gone, &would, &sum, &err);
+    if (r == 0) {
+        o.dry_run = false;
+        r = table_vacuum_wait(p->table, &o, count_gone, &did, &sum, &err);
+    }
+    say(l, "p%d keeps %u versions -> %d, %zu messages go, %zu went", who,
+        o.versions, r, would, did);
+    if (r == -EBUSY && l->stripped)
+        return;
+    CHECK(l, r == 0, "%s", err.text);
+    CHECK(l, did == would, "%zu went, not %zu", did, would);
+    life_calm_down(l);
+    for (int i = 0; i < PROCESSES; i++)
+        life_check(l, l->p[i].table, "after a vacuum");
 }

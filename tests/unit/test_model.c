@@ -100,6 +100,16 @@ static void live(uint64_t seed)
     for (uint32_t i = 0; i < MODEL_KEYS; i++)
         life_check_history(&l, last.table, i);
     process_stop(&last);
+
+    for (int i = 0; i < PROCESSES; i++)
+        life_start(&l, i);
+    life_vacuum(&l);
+    life_verify(&l);
+    for (int i = 0; i < PROCESSES; i++)
+        process_stop(&l.p[i]);
+    process_start(&last, l.store);
+    life_check(&l, last.table, "who came after the vacuum");
+    process_stop(&last);
     life_release(&l);
 }
 
