@@ -54,6 +54,32 @@ void version_release(struct version *v)
     *v = (struct version){0};
 }
 
+struct version version_copy(const struct version *v)
+{
+    struct version to = *v;
+    const struct record *r = &v->record;
+
+    if (v->text)
+        text_ref(v->text);
+    if (v->why)
+        to.why = xstrdup(v->why);
+    if (!v->strings)
+        return to;
+    if (!r->file_name) {
+        to.by = to.strings = xstrdup(v->strings);
+        return to;
+    }
+    /* As version_of_record() laid them out. */
+    size_t len = (size_t)(r->file_name - v->strings) + r->file_name_len;
+    to.strings = xmalloc(len + 1);
+    memcpy(to.strings, v->strings, len);
+    to.strings[len] = '\0';
+    to.by = to.record.by = to.strings;
+    to.record.key = to.strings + (r->key - v->strings);
+    to.record.file_name = to.strings + (r->file_name - v->strings);
+    return to;
+}
+
 void history_release(struct history *h)
 {
     for (size_t i = 0; i < h->n; i++)
@@ -737,6 +763,15 @@ static int find_version(struct walk *w, uint32_t number, struct version *out,
         r = pick(w, &h, number, out, err);
     history_release(&h);
     return r;
+}
+
+uint32_t table_newest_version(struct table *t, const char *key, size_t key_len)
+{
+    struct row *head = ledger_head(t->ledger, key, key_len);
+    uint32_t number = head ? head->version : 0;
+
+    row_unref(head);
+    return number;
 }
 
 int table_version_wait(struct table *t, const char *key, size_t key_len,

@@ -41,6 +41,8 @@ struct version {
     char *strings;
 };
 void version_release(struct version *v);
+/* Another of the same, to be released too. */
+struct version version_copy(const struct version *v);
 
 struct history {
     struct version *list; /* oldest first, the current one last */
@@ -52,6 +54,11 @@ void history_release(struct history *h);
 /* -ENOENT: there never was such a row, as far as anybody knows. */
 int table_history_wait(struct table *t, const char *key, size_t key_len,
                        struct history *out, struct err *err);
+
+/* In memory: the number of the newest version, a deletion's too. 0: there never
+ * was such a row, as far as anybody knows. */
+uint32_t table_newest_version(struct table *t, const char *key,
+                              size_t key_len);
 
 /* One version; the current one is in memory. -ENOENT: there is none of this
  * number, or it was removed; -EBADMSG: it is damaged. */

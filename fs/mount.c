@@ -28,6 +28,7 @@
 #include "fs/pending.h"
 #include "fs/table.h"
 #include "fs/tree.h"
+#include "fs/version.h"
 #include "fs/view.h"
 
 #define DRAFTS_MAX ((size_t)64 << 20)
@@ -174,6 +175,7 @@ static void row_changed(struct mount *m, const struct change *c)
     }
     if (there != was)
         notify_changed(m->notify, dir);
+    history_changed(dir, row, there != was);
     node_unref(n);
     node_unref(dir);
 }
@@ -188,6 +190,10 @@ static void row_voided(struct mount *m, const struct change *c)
     if (!row)
         return;
     path_of_key(row_key(row), row->key_len, &name);
+    struct node *dir = node_find_id(m->inodes, table_id(c->table));
+    if (dir)
+        history_voided(dir, row);
+    node_unref(dir);
     const char *text = row_text(row);
     local_refused(local_of(m, table_id(c->table)), name.data, -ESTALE,
                   "another process wrote this row first; this text was "

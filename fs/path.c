@@ -194,6 +194,29 @@ int path_parse(const char *name, struct path *out)
     return r;
 }
 
+bool path_is_version(const char *name)
+{
+    struct path p;
+
+    int r = path_parse(name, &p);
+    buf_release(&p.text);
+    return r == 0 && p.kind == PATH_VERSION;
+}
+
+int path_parse_key_dir(const char *name, struct path *out)
+{
+    AUTO_BUF struct buf file = BUF_INIT;
+
+    buf_addstr(&file, name);
+    buf_addstr(&file, PATH_ROW_SUFFIX);
+    return path_parse(file.data, out);
+}
+
+void path_of_key_dir(const char *key, size_t len, struct buf *out)
+{
+    escape_into(key, len, sizeof(PATH_ROW_SUFFIX) - 1, out);
+}
+
 void path_of_dir(const char *name, struct buf *out)
 {
     escape_into(name, strlen(name), 0, out);

@@ -39,6 +39,12 @@ struct path {
  * row's name does, but is not the one form its key is listed in. */
 int path_parse(const char *name, struct path *out);
 
+/* The same of a directory that is a key's own, "<key>" without the suffix. */
+int path_parse_key_dir(const char *name, struct path *out);
+void path_of_key_dir(const char *key, size_t len, struct buf *out);
+
+bool path_is_version(const char *name);
+
 /* Appends the file name of a key. */
 void path_of_key(const char *key, size_t len, struct buf *out);
 

@@ -4,6 +4,9 @@
 #include "fs/inode.h"
 #include "fs/local.h"
 
+struct path;
+struct row;
+
 struct table_dir {
     struct node node;
     struct table *table; /* a reference; set at creation, as local */
@@ -32,6 +35,11 @@ struct node *table_dir_of(struct mount *m, struct table *t);
 /* What a name in a table stands for now, if it is a file; a reference or
  * NULL. The table is open. */
 struct node *table_child(struct node *dir, const char *name);
+
+/* The row that a parsed name of a row, or its directory's, stands for: what
+ * path_parse() gave, and the name with its suffix. A reference or NULL. */
+struct row *table_row_named(struct table *t, const struct path *p,
+                            const char *name);
 
 /* The same in its .rejected. */
 struct node *rejected_child(struct node *dir, const char *name);

@@ -13,6 +13,7 @@ const struct node_type *const table_views[] = {
     &view_schema,
     &view_errors,
     &view_rejected,
+    &view_history,
     NULL,
 };
 

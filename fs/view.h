@@ -29,4 +29,4 @@ bool view_reply(struct fuse_req *req, struct node *dir,
 
 /* view_*.c */
 extern const struct node_type view_control, view_status, view_log, view_schema,
-    view_errors, view_rejected;
+    view_errors, view_rejected, view_history;

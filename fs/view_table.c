@@ -14,6 +14,7 @@
 #include "fs/path.h"
 #include "fs/pending.h"
 #include "fs/tree.h"
+#include "fs/version.h"
 #include "fs/view.h"
 
 /* Above so many rows a listing has names alone: with attributes the kernel
@@ -104,6 +105,14 @@ static struct row *find_shortened(struct table *t, const char *name)
     return found;
 }
 
+struct row *table_row_named(struct table *t, const struct path *p,
+                            const char *name)
+{
+    if (p->kind == PATH_ROW)
+        return row_find(t, p->text.data, p->text.len);
+    return p->kind == PATH_SHORT ? find_shortened(t, name) : NULL;
+}
+
 static struct node *find_draft(struct node *dir, const char *name)
 {
     struct table_dir *d = dir_of(dir);
@@ -130,10 +139,8 @@ struct node *table_child(struct node *dir, const char *name)
     pthread_mutex_lock(&d->local->lock);
     bool away = local_is_away(d->local, name);
     pthread_mutex_unlock(&d->local->lock);
-    if (!away && p.kind == PATH_ROW)
-        row = row_find(d->table, p.text.data, p.text.len);
-    else if (!away && p.kind == PATH_SHORT)
-        row = find_shortened(d->table, name);
+    if (!away)
+        row = table_row_named(d->table, &p, name);
     buf_release(&p.text);
     if (row)
         n = file_of_row(dir, row);
@@ -170,8 +177,10 @@ static void table_lookup(fuse_req_t req, struct node *dir, const char *name)
     struct node *n = kind == PATH_OTHER ? find_draft(dir, name) : NULL;
     if (n)
         fs_reply_node(req, n);
-    else if (kind == PATH_OTHER || kind == PATH_VERSION)
+    else if (kind == PATH_OTHER)
         fuse_reply_err(req, ENOENT);
+    else if (kind == PATH_VERSION)
+        version_lookup(req, dir, dir_of(dir)->table, name);
     else
         call_when_open(req, dir_of(dir)->table,
                        call_new(dir, name, lookup_run));
@@ -337,14 +346,17 @@ static void table_create_file(fuse_req_t req, struct node *dir,
         local_refuse(req, l, "?", EILSEQ, "a file name that is not UTF-8");
         return;
     }
-    if (r < 0 || kind == PATH_SHORT || kind == PATH_VERSION) {
+    if (kind == PATH_VERSION) {
+        local_refuse(req, l, name, EINVAL,
+                     "'@' and digits name a version, and there is none of "
+                     "this number; in a key the '@' is written %%40");
+        return;
+    }
+    if (r < 0 || kind == PATH_SHORT) {
         local_refuse(req, l, name, EINVAL, "%s",
-                     kind == PATH_VERSION
-                         ? "'@' and digits name a version; in a "
-                           "key the '@' is written %40"
-                     : kind == PATH_SHORT ? "this name stands for a longer key"
-                                          : "a key is named in one way only, "
-                                            "with %XX where it must be");
+                     kind == PATH_SHORT ? "this name stands for a longer key"
+                                        : "a key is named in one way only, "
+                                          "with %XX where it must be");
         return;
     }
 
@@ -454,6 +466,11 @@ static void table_unlink(fuse_req_t req, struct node *dir, const char *name)
     if (view_is_reserved(name)) {
         local_refuse(req, dir_of(dir)->local, name, EPERM,
                      "rm: this is a view and stays");
+        return;
+    }
+    if (path_is_version(name)) {
+        local_refuse(req, dir_of(dir)->local, name, EPERM,
+                     "rm: versions stay; what is removed is the row");
         return;
     }
     call_when_open(req, dir_of(dir)->table, call_new(dir, name, unlink_run));
