@@ -77,5 +77,6 @@ static void spawned(void *arg)
 void call_spawn(fuse_req_t req, struct call *c)
 {
     c->pending = pending_new(fs_of(req)->pendings, req);
+    pending_cancels(c->pending, &c->cancelled);
     engine_spawn(c->node->mount->engine, spawned, c);
 }

@@ -2,6 +2,8 @@
  * for work that may wait itself. */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "fs/fs.h"
 
 struct pending;
@@ -21,6 +23,8 @@ struct call {
     /* Answers. c is freed afterwards. */
     void (*run)(fuse_req_t req, struct call *c);
 
+    atomic_bool cancelled; /* its caller waits no longer; work may look */
+
     struct pending *pending; /* private */
 };
 
@@ -34,5 +38,5 @@ void call_when_open(fuse_req_t req, struct table *t, struct call *c);
 
 /* work on a thread that may wait, then run where it went well, else the
  * failure is logged and answered. Where an interrupt came first, work is
- * carried out all the same. */
+ * carried out all the same, unless it looks at c->cancelled. */
 void call_spawn(fuse_req_t req, struct call *c);

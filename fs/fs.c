@@ -70,7 +70,7 @@ static int fill_entry(struct node *n, struct fuse_entry_param *e)
     return n->type->attr(n, &e->attr);
 }
 
-void fs_reply_node(fuse_req_t req, struct node *n)
+static void reply_entry(fuse_req_t req, struct node *n, double timeout)
 {
     struct fuse_entry_param e;
 
@@ -79,10 +79,21 @@ void fs_reply_node(fuse_req_t req, struct node *n)
         fuse_reply_err(req, -r);
         return;
     }
+    e.entry_timeout = timeout;
     /* Counted first: with the answer the kernel may forget it already. */
     node_remember(n);
     if (fuse_reply_entry(req, &e) < 0)
         node_forget(n, 1);
+}
+
+void fs_reply_node(fuse_req_t req, struct node *n)
+{
+    reply_entry(req, n, FS_FOREVER);
+}
+
+void fs_reply_fresh(fuse_req_t req, struct node *n)
+{
+    reply_entry(req, n, 0);
 }
 
 int fs_reply_created(fuse_req_t req, struct node *n,

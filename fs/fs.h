@@ -78,6 +78,9 @@ void fs_refuse(fuse_req_t req, int error, const char *fmt, ...)
 
 /* Answers a LOOKUP, MKDIR: the kernel then holds one more reference. */
 void fs_reply_node(fuse_req_t req, struct node *n);
+/* As fs_reply_node(), for a name whose meaning can change without a word to the
+ * kernel: it asks again each time. */
+void fs_reply_fresh(fuse_req_t req, struct node *n);
 /* Answers CREATE. Negative: the kernel does not have it open. */
 int fs_reply_created(fuse_req_t req, struct node *n,
                      const struct fuse_file_info *fi);

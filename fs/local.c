@@ -67,6 +67,18 @@ static bool local_is(const void *item, const void *key)
 
 const struct map_type locals_type = {local_hash, local_is};
 
+static uint64_t listed_hash(const void *item)
+{
+    return hash_u64((uint64_t)(uintptr_t)item);
+}
+
+static bool listed_is(const void *item, const void *key)
+{
+    return item == key;
+}
+
+static const struct map_type listed_type = {listed_hash, listed_is};
+
 struct local *local_of(struct mount *m, uint64_t table_id)
 {
     pthread_mutex_lock(&m->lock);
@@ -80,6 +92,7 @@ struct local *local_of(struct mount *m, uint64_t table_id)
         refusals_init(&l->refusals);
         l->away = MAP_INIT(&away_type);
         l->times = MAP_INIT(&times_type);
+        l->listed = MAP_INIT(&listed_type);
         map_put(&m->locals, &table_id, l);
     }
     pthread_mutex_unlock(&m->lock);
@@ -112,10 +125,74 @@ void local_free(struct local *l)
 {
     local_forget_away(l);
     forget_times(l);
+    /* The nodes go with the mount's. */
+    map_release(&l->listed);
     draft_set_release(&l->drafts);
     refusals_release(&l->refusals);
     pthread_mutex_destroy(&l->lock);
     free(l);
+}
+
+/* --- what the kernel has listed --------------------------------------------
+ */
+
+/* More are told at once, as if something had changed. */
+#define LISTED_MAX 1024
+
+/* Tells the kernel, and lets go of the nodes. */
+static void tell_listed(struct local *l, struct map *listed)
+{
+    struct node *n;
+    size_t at = 0;
+
+    while ((n = map_next(listed, &at))) {
+        notify_changed(l->mount->notify, n);
+        node_unref(n);
+    }
+    map_release(listed);
+}
+
+/* Caller holds l->lock. */
+static struct map take_listed_locked(struct local *l)
+{
+    struct map listed = l->listed;
+
+    l->listed = MAP_INIT(&listed_type);
+    return listed;
+}
+
+void local_listed(struct local *l, struct node *dir)
+{
+    struct map full = MAP_INIT(&listed_type);
+
+    pthread_mutex_lock(&l->lock);
+    if (!map_get(&l->listed, listed_hash(dir), dir)) {
+        if (l->listed.count >= LISTED_MAX)
+            full = take_listed_locked(l);
+        map_put(&l->listed, dir, node_ref(dir));
+    }
+    pthread_mutex_unlock(&l->lock);
+    tell_listed(l, &full);
+}
+
+void local_changed(struct local *l)
+{
+    pthread_mutex_lock(&l->lock);
+    l->changes++;
+    l->changed_ms = clock_wall_ms();
+    struct map listed = take_listed_locked(l);
+    pthread_mutex_unlock(&l->lock);
+    tell_listed(l, &listed);
+}
+
+uint64_t local_changes(struct local *l, int64_t *ms)
+{
+    pthread_mutex_lock(&l->lock);
+    uint64_t changes = l->changes;
+    if (ms)
+        *ms = l->changed_ms;
+    pthread_mutex_unlock(&l->lock);
+    return changes;
 }
 
 /* --- moved away ----------------------------------------------------------- */

@@ -13,6 +13,7 @@
 
 struct fuse_req;
 struct mount;
+struct node;
 struct row;
 struct table;
 
@@ -29,6 +30,10 @@ struct local {
     struct map away;  /* name -> struct away */
     struct map times; /* name -> struct local_time */
     uint64_t last_away;
+    struct map listed;  /* directories listed since the last change: references
+                         */
+    uint64_t changes;   /* of the table's rows, schema and indexes */
+    int64_t changed_ms; /* when the last of them was, 0: none yet */
 };
 
 /* The table's, made at first use. */
@@ -56,6 +61,15 @@ void local_set_mtime(struct local *l, const char *name, uint32_t version,
                      int64_t mtime_ms);
 int64_t local_mtime(const struct local *l, const char *name,
                     const struct row *row);
+
+/* Caller does not hold l->lock for these two. The kernel got a listing of a
+ * directory whose content follows the table's (a query, an index), and keeps
+ * it: it is to be told of the next change. */
+void local_listed(struct local *l, struct node *dir);
+/* Something of the table changed. */
+void local_changed(struct local *l);
+/* How many changes there were; *ms (may be NULL): when the last one was. */
+uint64_t local_changes(struct local *l, int64_t *ms);
 
 /* Caller does not hold l->lock. Notes a refusal in .errors and .rejected, and
  * in the log. */

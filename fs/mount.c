@@ -153,6 +153,7 @@ static void row_changed(struct mount *m, const struct change *c)
         node_unref(dir);
         return;
     }
+    local_changed(local_of(m, table_id(c->table)));
     path_of_key(row_key(row), row->key_len, &name);
     struct node *n = node_find(m->inodes, dir, name.data);
     if (there)
@@ -237,6 +238,7 @@ void mount_watch(void *mount, const struct change *c)
             break;
         case CHANGE_TABLE:
             name = table_name(c->table);
+            local_changed(local_of(m, table_id(c->table)));
             dir_changed(
                 m,
                 node_find_id(

@@ -222,6 +222,39 @@ void path_of_dir(const char *name, struct buf *out)
     escape_into(name, strlen(name), 0, out);
 }
 
+void path_of_text(const char *s, size_t len, struct buf *out)
+{
+    escape_into(s, len, 0, out);
+}
+
+bool path_text_is_shortened(const char *s, size_t len)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < len; i++)
+        n += must_escape(s, len, i) ? 3 : 1;
+    return n > PATH_NAME_MAX;
+}
+
+int path_text(const char *name, struct buf *out)
+{
+    if (!utf8_valid(name, strlen(name)))
+        return -EILSEQ;
+    return unescape_canonical(name, strlen(name), out);
+}
+
+int path_decode(const char *name, struct buf *out)
+{
+    AUTO_BUF struct buf text = BUF_INIT;
+
+    if (!unescape(name, strlen(name), &text))
+        return -EINVAL;
+    if (!utf8_valid(text.data, text.len))
+        return -EILSEQ;
+    buf_add(out, text.data, text.len);
+    return 0;
+}
+
 int path_dir_name(const char *name, struct buf *out)
 {
     if (!utf8_valid(name, strlen(name)))

@@ -18,6 +18,7 @@ struct pending {
     bool entering;  /* pending_new() still runs: it must not be answered */
     bool interrupted;
     unsigned refs;
+    atomic_bool *cancelled; /* lives until pending_finish(); may be NULL */
     struct table *table; /* a reference */
     uint64_t ticket;     /* 0: nothing to hold back */
 };
@@ -113,6 +114,8 @@ static void interrupt(struct pendings *ps, uintptr_t id)
     struct pending *p = map_get(&ps->waiting, hash_u64(id), &id);
     if (p) {
         p->interrupted = true;
+        if (p->cancelled)
+            atomic_store(p->cancelled, true);
         if (!p->entering) {
             req = take_locked(p);
             ticket = p->ticket;
@@ -207,6 +210,15 @@ int pending_write(struct pending *p, struct table *t, const struct write *w,
     if (last)
         destroy(p);
     return r;
+}
+
+void pending_cancels(struct pending *p, atomic_bool *flag)
+{
+    pthread_mutex_lock(&p->owner->lock);
+    p->cancelled = flag;
+    if (p->interrupted)
+        atomic_store(flag, true);
+    pthread_mutex_unlock(&p->owner->lock);
 }
 
 struct fuse_req *pending_finish(struct pending *p)

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,6 +47,10 @@ struct pending *pending_new(struct pendings *ps, struct fuse_req *req);
  * time. As table_write(): negative, then done is not called. */
 int pending_write(struct pending *p, struct table *t, const struct write *w,
                   write_done *done, void *arg, struct err *err);
+
+/* *flag is set as soon as the interrupt comes, if it does before the end: for
+ * work that looks at it now and then. */
+void pending_cancels(struct pending *p, atomic_bool *flag);
 
 /* The end, exactly once: the request to answer, or NULL where it was answered
  * with EINTR. Frees p. The owner goes on being waited for until he has cleaned

@@ -41,6 +41,11 @@ struct node *table_child(struct node *dir, const char *name);
 struct row *table_row_named(struct table *t, const struct path *p,
                             const char *name);
 
+/* Answers UNLINK of a row's file. elsewhere: it was removed by its name in
+ * another directory, so the kernel must be told of this one first. */
+void table_delete_row(struct fuse_req *req, struct node *dir, struct node *file,
+                      bool elsewhere);
+
 /* The same in its .rejected. */
 struct node *rejected_child(struct node *dir, const char *name);
 

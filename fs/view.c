@@ -10,11 +10,8 @@ const struct node_type *const root_views[] = {
 };
 
 const struct node_type *const table_views[] = {
-    &view_schema,
-    &view_errors,
-    &view_rejected,
-    &view_history,
-    NULL,
+    &view_schema,  &view_errors,   &view_rejected,
+    &view_history, &view_find_dir, NULL,
 };
 
 bool view_is_reserved(const char *name)
@@ -38,6 +35,11 @@ struct node *view_find(struct node *dir, const struct node_type *const *views,
     for (; *views; views++)
         if (strcmp((*views)->name, name) == 0)
             return node_get(dir->mount->inodes, *views, dir, name, dir);
+    /* A table is a set of rows, too. */
+    if (dir->type == &type_table && name[0] == '.')
+        for (views = result_views; *views; views++)
+            if (strcmp((*views)->name, name) == 0)
+                return node_get(dir->mount->inodes, *views, dir, name, dir);
     return NULL;
 }
 

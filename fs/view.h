@@ -29,4 +29,8 @@ bool view_reply(struct fuse_req *req, struct node *dir,
 
 /* view_*.c */
 extern const struct node_type view_control, view_status, view_log, view_schema,
-    view_errors, view_rejected, view_history;
+    view_errors, view_rejected, view_find_dir,
+    view_history;
+
+/* view_results.c: result files of every set of rows */
+extern const struct node_type *const result_views[];

@@ -413,15 +413,11 @@ static void deleted(void *arg, int r, struct row *row, const struct err *err)
     notify_then(m->dir->mount->notify, m->node, removed, m);
 }
 
-static void delete_row(fuse_req_t req, struct node *dir, struct node *n)
+static void start_delete(void *arg)
 {
-    struct file *f = (struct file *)n;
-    struct removal *m = xcalloc(1, sizeof(*m));
+    struct removal *m = arg;
+    struct file *f = (struct file *)m->node;
     struct err err = ERR_INIT;
-
-    m->dir = node_ref(dir);
-    m->node = node_ref(n);
-    m->pending = pending_new(dir->mount->pendings, req);
 
     pthread_mutex_lock(&f->local->lock);
     size_t key_len = f->key_len;
@@ -432,6 +428,23 @@ static void delete_row(fuse_req_t req, struct node *dir, struct node *n)
     int r = pending_write(m->pending, f->table, &w, deleted, m, &err);
     if (r < 0)
         deleted(m, r, NULL, &err);
+}
+
+void table_delete_row(struct fuse_req *req, struct node *dir, struct node *file,
+                      bool elsewhere)
+{
+    struct removal *m = xcalloc(1, sizeof(*m));
+
+    m->dir = node_ref(dir);
+    m->node = node_ref(file);
+    m->pending = pending_new(dir->mount->pendings, req);
+    /* Its name here is forgotten now: to forget it as removed, the kernel waits
+     * for the file, which it keeps locked until this is answered. */
+    if (elsewhere) {
+        AUTO_STR char *name = node_name(file, NULL);
+        notify_name(dir->mount->notify, dir, name, NULL);
+    }
+    start_delete(m);
 }
 
 static void unlink_run(fuse_req_t req, struct call *c)
@@ -457,7 +470,7 @@ static void unlink_run(fuse_req_t req, struct call *c)
         local_refuse(req, d->local, c->name, EACCES,
                      "rm: the bot may not write in this channel");
     else
-        delete_row(req, c->node, n);
+        table_delete_row(req, c->node, n, false);
     node_unref(n);
 }
 
