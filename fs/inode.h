@@ -70,7 +70,8 @@ struct node_type {
                  size_t size, off_t off);
     void (*write)(struct fuse_req *req, struct node *n, struct handle *h,
                   const char *data, size_t size, off_t off);
-    /* flush and fsync of what is not a document */
+    /* Of what is not a document, at close and fsync; NULL: nothing to do. */
+    void (*flush)(struct fuse_req *req, struct node *n, struct handle *h);
     void (*release_handle)(struct node *n, struct handle *h);
 
     /* A document: stores c's text, then commit_done(c), from any thread. */

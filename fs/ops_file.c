@@ -151,6 +151,8 @@ static void settle(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         fuse_reply_err(req, ENOSYS);
     else if (n->type->document && handle_writes(h))
         document_flush(req, n, h);
+    else if (n->type->flush && handle_writes(h))
+        n->type->flush(req, n, h);
     else
         fuse_reply_err(req, 0);
 }

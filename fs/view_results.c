@@ -12,6 +12,7 @@
 #include "engine/format.h"
 #include "engine/json.h"
 #include "engine/value.h"
+#include "fs/append.h"
 #include "fs/handle.h"
 #include "fs/notify.h"
 #include "fs/path.h"
@@ -510,26 +511,67 @@ static void result_setattr(fuse_req_t req, struct node *n,
         fs_reply_attr(req, n);
 }
 
-#define RESULT(ident, text)                                                    \
-    const struct node_type ident = {                                           \
-        .name = text,                                                          \
-        .type = S_IFREG,                                                       \
-        .size = sizeof(struct result),                                         \
-        .live = true,                                                          \
-        .init = result_init,                                                   \
-        .release = result_release,                                             \
-        .attr = result_attr,                                                   \
-        .getattr = result_getattr,                                             \
-        .setattr = result_setattr,                                             \
-        .open = result_open,                                                   \
-        .read = result_read,                                                   \
-    }
+#define RESULT(text)                                                           \
+    .name = text, .type = S_IFREG, .size = sizeof(struct result),              \
+    .live = true, .init = result_init, .release = result_release,              \
+    .attr = result_attr, .getattr = result_getattr, .setattr = result_setattr, \
+    .open = result_open, .read = result_read
 
-RESULT(view_json, ".json");
-RESULT(view_csv, ".csv");
-RESULT(view_tsv, ".tsv");
-RESULT(view_count, ".count");
-RESULT(view_keys, ".keys");
-RESULT(view_explain, ".explain");
+const struct node_type view_json = {RESULT(".json")};
+const struct node_type view_csv = {RESULT(".csv")};
+const struct node_type view_tsv = {RESULT(".tsv")};
+const struct node_type view_count = {RESULT(".count")};
+const struct node_type view_keys = {RESULT(".keys")};
+const struct node_type view_explain = {RESULT(".explain")};
 
-RESULT(view_ndjson, ".ndjson");
+/* --- appending --------------------------------------------------------------
+ */
+
+/* A write on its way while its table is being opened. */
+struct piece {
+    struct handle *handle; /* a reference */
+    struct buf data;
+};
+
+static void piece_free(void *data)
+{
+    struct piece *p = data;
+
+    handle_unref(p->handle);
+    buf_release(&p->data);
+    free(p);
+}
+
+static void write_when_open(fuse_req_t req, struct call *c)
+{
+    struct result *f = result_of(c->node);
+    struct piece *p = c->data;
+
+    append_write(req, c->node, f->table, f->local, p->handle, p->data.data,
+                 p->data.len);
+}
+
+static void ndjson_write(fuse_req_t req, struct node *n, struct handle *h,
+                         const char *data, size_t size, off_t off)
+{
+    struct piece *p = xcalloc(1, sizeof(*p));
+    struct call *c = call_new(n, NULL, write_when_open);
+
+    (void)off; /* always the end */
+    p->handle = handle_ref(h);
+    buf_add(&p->data, data, size);
+    c->data = p;
+    c->release = piece_free;
+    call_when_open(req, result_of(n)->table, c);
+}
+
+static void ndjson_flush(fuse_req_t req, struct node *n, struct handle *h)
+{
+    append_flush(req, n, result_of(n)->table, result_of(n)->local, h);
+}
+
+const struct node_type view_ndjson = {
+    RESULT(".ndjson"),
+    .write = ndjson_write,
+    .flush = ndjson_flush,
+};
