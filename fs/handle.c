@@ -26,6 +26,7 @@ static void destroy(struct handle *h)
     edit_release(&h->edit);
     buf_release(&h->body);
     row_unref(h->row);
+    draft_unref(h->draft);
     if (h->text)
         text_unref(h->text);
     pthread_mutex_destroy(&h->lock);

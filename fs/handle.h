@@ -13,7 +13,9 @@
 #include "engine/base/map.h"
 #include "fs/edit.h"
 
+struct draft;
 struct fuse_file_info;
+struct fuse_req;
 struct node;
 struct row;
 struct text;
@@ -28,6 +30,8 @@ struct handle {
     struct buf body;      /* of a text made at open */
     struct row *row;      /* the version that was opened, a reference */
     struct text *text;    /* its text where the row has it not, a reference */
+    struct draft *draft;  /* what a file of gather.h was given, a reference; set
+                             at creation */
     struct edit edit;
     uint64_t round;   /* counts edits thrown away: a commit's answer that
                          comes later is not for the one that followed */
@@ -54,6 +58,11 @@ extern const struct map_type handles_type;
 void handles_free(struct mount *m);
 
 bool handle_writes(const struct handle *h);
+
+/* Answers OPEN of a type with a text: as it is now; the kernel keeps nothing of
+ * it. */
+void fs_open_text(struct fuse_req *req, struct node *n,
+                  struct fuse_file_info *fi);
 
 /* Between fi->fh and here. */
 void handle_give(struct handle *h, struct fuse_file_info *fi);

@@ -8,6 +8,7 @@
  * engine's objects that can be renamed elsewhere, by that object's id. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -76,6 +77,12 @@ struct node_type {
 
     /* A document: stores c's text, then commit_done(c), from any thread. */
     void (*commit)(struct node *n, struct commit *c);
+    /* A file of gather.h: stores a whole text; may wait. *stopped: its writer
+     * waits no longer. */
+    int (*store)(struct node *n, const char *text, size_t len,
+                 atomic_bool *stopped, struct err *err);
+    /* … that is eager: is this all, as far as one can tell? NULL: it is not. */
+    bool (*is_ready)(struct node *n, const char *text, size_t len);
     /* Where a refusal is noted; text NULL: none. */
     void (*refused)(struct node *n, int r, const char *why, const char *text,
                     size_t len);

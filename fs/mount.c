@@ -177,6 +177,7 @@ static void row_changed(struct mount *m, const struct change *c)
     if (there != was)
         notify_changed(m->notify, dir);
     history_changed(dir, row, there != was);
+    fields_changed(dir, row);
     node_unref(n);
     node_unref(dir);
 }

@@ -30,8 +30,8 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
                   name);
 }
 
-/* A text as it is now; the kernel keeps nothing of it. */
-static void open_text(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
+void fs_open_text(struct fuse_req *req, struct node *n,
+                  struct fuse_file_info *fi)
 {
     struct handle *h = handle_new(n, fi->flags);
 
@@ -61,7 +61,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     else if (n->type->open)
         n->type->open(req, n, fi);
     else if (n->type->text)
-        open_text(req, n, fi);
+        fs_open_text(req, n, fi);
     else
         fuse_reply_err(req, EISDIR);
 }

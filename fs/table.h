@@ -49,5 +49,8 @@ void table_delete_row(struct fuse_req *req, struct node *dir, struct node *file,
 /* The same in its .rejected. */
 struct node *rejected_child(struct node *dir, const char *name);
 
+/* view_fields.c: a row has another version. */
+void fields_changed(struct node *table, const struct row *row);
+
 /* move.c: RENAME of a file, in a table's directory or out of its .rejected */
 void move_file(struct fuse_req *req, const struct rename *r);

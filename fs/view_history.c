@@ -570,16 +570,8 @@ static void log_open_run(fuse_req_t req, struct call *c)
 {
     struct history_log *g = log_of(c->node);
 
-    if (failed(req, c, g->key, g->key_len, LOG_NAME))
-        return;
-    struct handle *h = handle_new(c->node, c->fi.flags);
-    h->direct = true;
-    log_text(c->node, &h->body);
-    c->fi.direct_io = 1;
-    c->fi.noflush = 1;
-    handle_give(h, &c->fi);
-    if (fuse_reply_open(req, &c->fi) < 0)
-        handle_unref(h);
+    if (!failed(req, c, g->key, g->key_len, LOG_NAME))
+        fs_open_text(req, c->node, &c->fi);
 }
 
 static void log_open(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
