@@ -29,7 +29,7 @@ bool view_reply(struct fuse_req *req, struct node *dir,
 
 /* view_*.c */
 extern const struct node_type view_control, view_status, view_log, view_schema,
-    view_errors, view_rejected, view_find_dir,
+    view_errors, view_rejected, view_find_dir, view_idx,
     view_history;
 
 extern const struct node_type view_stats, view_fields, view_patch;
