@@ -57,8 +57,7 @@ int table_history_wait(struct table *t, const char *key, size_t key_len,
 
 /* In memory: the number of the newest version, a deletion's too. 0: there never
  * was such a row, as far as anybody knows. */
-uint32_t table_newest_version(struct table *t, const char *key,
-                              size_t key_len);
+uint32_t table_newest_version(struct table *t, const char *key, size_t key_len);
 
 /* One version; the current one is in memory. -ENOENT: there is none of this
  * number, or it was removed; -EBADMSG: it is damaged. */

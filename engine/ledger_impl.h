@@ -1,6 +1,6 @@
 /* The inside of a ledger, for the files it is made of: ledger.c, load.c,
- * event.c, queue.c, commit.c, settle.c, and for those who verify, heal and clear
- * away. Nobody else includes this.
+ * event.c, queue.c, commit.c, settle.c, and for those who verify, heal and
+ * clear away. Nobody else includes this.
  *
  * One lock guards all that changes. Nothing is called under it but the fold,
  * pure functions, and leaf locks (core's counts, the text cache, the job

@@ -66,13 +66,13 @@ struct command {
     const struct command_option *options;
     size_t n_options;
     enum command_permission permission;
-    bool many;        /* any number of results; else one object */
-    bool columns;     /* a list for people to look at, rather than rows */
-    bool writes;      /* needs an engine that is not read-only */
+    bool many;    /* any number of results; else one object */
+    bool columns; /* a list for people to look at, rather than rows */
+    bool writes;  /* needs an engine that is not read-only */
     const char *writes_with; /* the BOOLEAN option with which it does; NULL */
-    bool destructive; /* cannot be undone: a person is asked first */
-    bool offline;     /* runs without an engine */
-    bool stoppable;   /* looks at the sink's stopped() */
+    bool destructive;        /* cannot be undone: a person is asked first */
+    bool offline;            /* runs without an engine */
+    bool stoppable;          /* looks at the sink's stopped() */
     int (*run)(struct command_call *c, struct err *err);
 };
 

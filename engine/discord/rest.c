@@ -744,10 +744,8 @@ int discord_fetch(struct discord *d, const char *url, uint64_t size,
     struct wait w = {.out = out};
 
     waiter_init(&w.waiter, err);
-    submit_errand(d,
-                  errand_new_file(url, size, REMOTE_INTERACTIVE, finish_wait,
-                                  &w),
-                  0);
+    submit_errand(
+        d, errand_new_file(url, size, REMOTE_INTERACTIVE, finish_wait, &w), 0);
     int r = waiter_wait(&w.waiter);
     waiter_release(&w.waiter);
     return r;
