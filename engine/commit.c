@@ -14,7 +14,12 @@
  * An answer may be lost. The store repeats a create with its nonce; when it
  * gives up, the destination is listed to see whether the message is there.
  * And Discord may change a text: then the message is deleted and what it said
- * is sent again as a file. */
+ * is sent again as a file.
+ *
+ * Whether a record counts is decided by those with lower ids. Where events are
+ * told of, a write is answered before the last of these is known, and who wrote
+ * it hears of its loss; a process that is told of none would have ended by
+ * then, so it lists what came meanwhile first. */
 #include <assert.h>
 #include <errno.h>
 
@@ -23,6 +28,7 @@
 #include "engine/base/log.h"
 #include "engine/job.h"
 #include "engine/ledger_impl.h"
+#include "engine/load_impl.h"
 #include "engine/plan.h"
 #include "engine/text.h"
 
@@ -67,6 +73,8 @@ struct group {
     struct buf content; /* as it left; empty: it has not */
     bool has_echo;      /* the push connection told of it */
     struct remote_message echo;
+    bool has_answer; /* it is there; what came before it is being listed */
+    struct remote_message answer;
 };
 
 /* --- groups ----------------------------------------------------------------
@@ -81,6 +89,8 @@ static void group_free(struct group *g)
     buf_release(&g->content);
     if (g->has_echo)
         remote_message_release(&g->echo);
+    if (g->has_answer)
+        remote_message_release(&g->answer);
     free(g);
     ledger_unref(l);
 }
@@ -191,6 +201,8 @@ bool commit_takes_echo_locked(struct ledger *l, const struct remote_message *m)
 {
     struct group *g = l->group;
 
+    if (g && g->has_answer)
+        return m->id == g->answer.id;
     if (!g || g->content.len == 0 || g->has_echo ||
         m->channel_id != ledger_channel(l, g->place) ||
         m->author_id != l->core->self ||
@@ -203,7 +215,11 @@ bool commit_takes_echo_locked(struct ledger *l, const struct remote_message *m)
 
 uint64_t commit_echo_locked(const struct ledger *l)
 {
-    return l->group && l->group->has_echo ? l->group->echo.id : 0;
+    const struct group *g = l->group;
+
+    if (g && g->has_answer)
+        return g->answer.id;
+    return g && g->has_echo ? g->echo.id : 0;
 }
 
 /* --- answers ---------------------------------------------------------------
@@ -379,6 +395,38 @@ static void finish(struct group *g, const struct remote_message *m)
     end_group(g);
 }
 
+/* On a job. */
+static void look_around(void *arg)
+{
+    struct group *g = arg;
+    struct err err = ERR_INIT;
+
+    int r = load_missed(g->l, &err);
+    if (r < 0) {
+        AUTO_STR char *label = ledger_label(g->l);
+        log_warn("%s: this was saved as message %llu; whether another program "
+                 "was first cannot be read: %s",
+                 label, (unsigned long long)g->answer.id, err_text(&err, r));
+    }
+    finish(g, &g->answer);
+}
+
+/* The message is in Discord. */
+static void landed(struct group *g, const struct remote_message *m)
+{
+    struct ledger *l = g->l;
+
+    if (!l->core->alone) {
+        finish(g, m);
+        return;
+    }
+    ledger_lock(l);
+    remote_message_copy(&g->answer, m);
+    g->has_answer = true;
+    ledger_unlock(l);
+    job_run(l->core->pool, look_around, g);
+}
+
 /* Its answer is lost and it was not found: it has failed, unless the push
  * connection told of it meanwhile. An echo that comes after this is a message
  * like any other. */
@@ -389,7 +437,7 @@ static void give_up(struct group *g, int r, const char *why)
     buf_reset(&g->content);
     ledger_unlock(g->l);
     if (has_echo)
-        finish(g, &g->echo);
+        landed(g, &g->echo);
     else
         fail_group(g, r, why);
 }
@@ -490,7 +538,7 @@ static void looked_up(void *arg, int r, struct remote_reply *reply,
         struct remote_message *m = &reply->messages[i];
         if (m->author_id == l->core->self &&
             buf_equals(&g->content, m->content, m->content_len)) {
-            finish(g, m);
+            landed(g, m);
             return;
         }
         if (m->id > g->after)
@@ -538,7 +586,7 @@ static void posted(void *arg, int r, struct remote_reply *reply,
     if (r == 0 && reply->n_messages == 1) {
         const struct remote_message *m = &reply->messages[0];
         if (buf_equals(&g->content, m->content, m->content_len))
-            finish(g, m);
+            landed(g, m);
         else
             text_changed(g, m);
         return;
@@ -552,7 +600,7 @@ static void posted(void *arg, int r, struct remote_reply *reply,
         take_all_locked(g);
     ledger_unlock(l);
     if (has_echo) {
-        finish(g, &g->echo);
+        landed(g, &g->echo);
         return;
     }
     if (g->r == 0) {

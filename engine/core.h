@@ -23,6 +23,7 @@ struct core {
     struct text_cache *texts;
     char *by;
     bool read_only;
+    bool alone; /* as in engine_options */
     int64_t settle_ms;
     int64_t retry_ms; /* what failed is tried again after this; then twice as
                          long, and so on */

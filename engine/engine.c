@@ -120,6 +120,7 @@ int engine_open(const struct engine_options *o, struct engine **out,
     e->core.remote = o->remote;
     e->core.by = xstrdup(o->by ? o->by : "dbcord");
     e->core.read_only = o->read_only;
+    e->core.alone = o->alone;
     e->core.settle_ms = o->settle_ms > 0 ? o->settle_ms : SETTLE_MS;
     e->core.retry_ms = (e->core.settle_ms + 1) / 2;
     e->core.grace_ms = 5 * e->core.settle_ms;

@@ -69,6 +69,9 @@ struct engine_options {
     bool read_only;
     uint64_t cache_bytes; /* texts of large rows kept in memory; 0: 64 MiB */
     bool all;             /* load every catalog now (a mount); else on demand */
+    bool alone;           /* nobody tells of events: what others wrote is read
+                             before a write is answered, so that the answer is
+                             final */
     int64_t settle_ms;    /* how long the background writer gathers before it
                              brings row messages up to date; 0: 2000 */
     void (*watch)(void *arg, const struct change *c); /* on any thread, no lock

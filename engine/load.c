@@ -383,6 +383,30 @@ int load_from(struct loading *ld, uint64_t at[2], int places, struct err *err)
 
 #define RELIST_PAUSE_MOST_MS 60000
 
+int load_missed(struct ledger *l, struct err *err)
+{
+    struct changes changes = {0};
+    struct loading ld = {.l = l,
+                         .priority = REMOTE_INTERACTIVE,
+                         .closing = true,
+                         .out = &changes};
+
+    ledger_lock(l);
+    bool open = l->state == LEDGER_OPEN;
+    uint64_t at[2] = {l->seen[0], l->seen[1]};
+    ledger_unlock(l);
+    if (!open)
+        return 0;
+
+    int r = load_from(&ld, at, LOAD_CHANNEL | LOAD_THREAD, err);
+    ledger_lock(l);
+    for (int i = 0; i < 2 && r == 0; i++)
+        if (at[i] > l->seen[i])
+            l->seen[i] = at[i];
+    ledger_unlock(l);
+    return r;
+}
+
 void load_relist(void *arg)
 {
     struct ledger *l = arg;

@@ -41,5 +41,9 @@ int load_page(struct loading *ld, int place, const struct remote_message *list,
 #define LOAD_THREAD 2
 int load_from(struct loading *ld, uint64_t at[2], int places, struct err *err);
 
+/* On a job: what came since the last listing. Waits; not beside
+ * load_relist(). */
+int load_missed(struct ledger *l, struct err *err);
+
 /* On a job: what came while the connection was lost. */
 void load_relist(void *arg);

@@ -295,6 +295,7 @@ static int run_with_engine(struct command_call *call, struct cli_common *common,
         .n_guilds = settings->n_guilds,
         .by = by,
         .read_only = !command_writes(call),
+        .alone = true,
         .settle_ms = 1, /* nothing more will come that could be gathered */
     };
 

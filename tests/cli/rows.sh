@@ -97,3 +97,40 @@ assert_exit 3 dbcord get prod users u_2
 assert_exit 3 dbcord table-drop prod users
 assert_exit 0 dbcord tables prod
 assert_eq "$(jq -r .table "$WORK/out")" 'Mixed Case Ü'
+
+# Two processes write at once, and the first to arrive counts: the other, which
+# had read the table before, is told so, or does its work again.
+overtaken() { # code command ..., which leaves while the lines of standard input run
+    local wanted=$1
+    shift
+    control faults '{"route":"/channels/{id}/messages","method":"POST","times":1,"do":"delay 1000"}' >"$WORK/control"
+    dbcord "$@" >"$WORK/late.out" 2>"$WORK/err" &
+    local late=$!
+    wait_for no_faults
+    bash -e /dev/stdin >"$WORK/out" || fail "the one before '$*'"
+    wait $late
+    local got=$?
+    [ $got -eq "$wanted" ] ||
+        fail "'$*' ended with $got, expected $wanted: $(cat "$WORK/late.out" "$WORK/err")"
+}
+no_faults() {
+    [ "$(control faults | jq '[.. | objects | select(has("do"))] | length')" -eq 0 ]
+}
+export DBCORD
+dbcord table-create prod race >"$WORK/out"
+dbcord index-create prod race email --unique >"$WORK/out"
+dbcord insert prod race n '{"n":0}' >"$WORK/out"
+overtaken 4 insert prod race k '{"by":"late"}' <<<'"$DBCORD" insert prod race k "{\"by\":\"early\"}"'
+assert_said "'k' was created by another process"
+assert_eq "$(dbcord get prod race k)" '{"id":"k","by":"early"}'
+overtaken 4 insert prod race l '{"email":"x"}' <<<'"$DBCORD" insert prod race m "{\"email\":\"x\"}"'
+assert_said "email is unique, and 'm' has the value"
+overtaken 4 update prod race n '{"late":1}' --if-version 1 <<<'"$DBCORD" update prod race n "{\"n\":1}"'
+assert_said "'n' was changed by another process"
+overtaken 0 update prod race n '{"late":1}' <<<'"$DBCORD" update prod race n "{\"n\":2}"'
+assert_eq "$(dbcord get prod race n)" '{"id":"n","n":2,"late":1}'
+overtaken 4 delete prod race n --if-version 4 <<<'"$DBCORD" update prod race n "{\"n\":3}"'
+printf '{"id":"i%s"}\n' 1 2 3 >race.ndjson
+overtaken 4 import prod race race.ndjson <<<'"$DBCORD" insert prod race i2 "{\"by\":\"early\"}"'
+assert_said "'i2' was created by another process.* 2 of 3 rows are in"
+assert_exit 0 dbcord verify prod race
