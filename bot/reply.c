@@ -39,7 +39,7 @@ static void add_message(const struct reply *r, enum reply_kind kind,
     if (changes || r->n_buttons > 0)
         add_buttons(r, out);
     if (r->file_name) {
-        buf_addstr(out, ",\"attachments\":[{\"id\":0,\"filename\":");
+        buf_addstr(out, ",\"attachments\":[{\"id\":\"0\",\"filename\":");
         buf_add_json(out, r->file_name, strlen(r->file_name));
         buf_addstr(out, "}]");
     } else if (changes) {

@@ -99,7 +99,7 @@ home=$(discord GET "/channels/$(jq -r .channel_id "$WORK/where")/messages?limit=
 echo stray >stray.txt
 curl -sS --fail-with-body -X PATCH -H "Authorization: Bot $DISCORD_BOT_TOKEN" \
     -H 'User-Agent: DiscordBot (https://example.org, 1)' \
-    -F 'payload_json={"attachments":[{"id":0,"filename":"stray.txt"}]};type=application/json' \
+    -F 'payload_json={"attachments":[{"id":"0","filename":"stray.txt"}]};type=application/json' \
     -F 'files[0]=@stray.txt' "$API/channels/$(jq -r .channel_id "$WORK/where")/messages/$home" >"$WORK/done" ||
     fail "attach: $(cat "$WORK/done")"
 assert_exit 0 dbcord verify prod
