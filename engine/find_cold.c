@@ -114,11 +114,11 @@ static int give_found(struct find *f, struct lookup *lk, struct err *err)
             r = find_give(f, x->row, x->text->data, x->text->len, err);
     }
     if (top) {
-        const struct found_row **sorted =
-            (const struct found_row **)query_top_items(top, &n);
-        for (size_t i = 0; i < n && r == 0; i++)
-            r = find_give(f, sorted[i]->row, sorted[i]->text->data,
-                          sorted[i]->text->len, err);
+        void **sorted = query_top_items(top, &n);
+        for (size_t i = 0; i < n && r == 0; i++) {
+            const struct found_row *x = sorted[i];
+            r = find_give(f, x->row, x->text->data, x->text->len, err);
+        }
         query_top_free(top);
     }
     return r < 0 ? r : 0;
