@@ -119,6 +119,7 @@ static void start(fuse_req_t req, struct node *n, struct handle *h, size_t size)
     atomic_init(&e->stopped, false);
     all_of(h, &e->text);
     e->pending = pending_new(n->mount->pendings, req);
+    pending_cancels(e->pending, &e->stopped);
     engine_spawn(n->mount->engine, store, e);
 }
 

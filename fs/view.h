@@ -32,7 +32,8 @@ extern const struct node_type view_control, view_status, view_log, view_schema,
     view_errors, view_rejected, view_find_dir, view_idx,
     view_history;
 
-extern const struct node_type view_stats, view_fields, view_patch;
+extern const struct node_type view_stats, view_fields, view_patch,
+    view_import;
 
 /* view_results.c: result files of every set of rows */
 extern const struct node_type *const result_views[];
