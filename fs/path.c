@@ -227,15 +227,6 @@ void path_of_text(const char *s, size_t len, struct buf *out)
     escape_into(s, len, 0, out);
 }
 
-bool path_text_is_shortened(const char *s, size_t len)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < len; i++)
-        n += must_escape(s, len, i) ? 3 : 1;
-    return n > PATH_NAME_MAX;
-}
-
 int path_text(const char *name, struct buf *out)
 {
     if (!utf8_valid(name, strlen(name)))

@@ -60,8 +60,6 @@ int path_dir_name(const char *name, struct buf *out);
 
 /* Any text as a directory name: a value of an index. May hold a NUL. */
 void path_of_text(const char *s, size_t len, struct buf *out);
-/* True where that shortens. */
-bool path_text_is_shortened(const char *s, size_t len);
 /* And back, appended to *out: as path_dir_name(), NULs let pass. */
 int path_text(const char *name, struct buf *out);
 /* %XX resolved wherever one stands: a term of a query, which people type and

@@ -19,8 +19,8 @@ struct pending {
     bool interrupted;
     unsigned refs;
     atomic_bool *cancelled; /* lives until pending_finish(); may be NULL */
-    struct table *table; /* a reference */
-    uint64_t ticket;     /* 0: nothing to hold back */
+    struct table *table;    /* a reference */
+    uint64_t ticket;        /* 0: nothing to hold back */
 };
 
 struct pendings {

@@ -147,3 +147,20 @@ row fay student 1
 shown() { [ "$(listed "$R/.find/role=student")" = "ada.json fay.json " ]; }
 wait_for shown
 assert_fails rm "$R/.find/role=student/ada.json"
+stop_mount
+
+# --- a find that waits ends with a signal, and holds up nobody --------------------------------
+stop_mount
+start_mount
+ls "$DB/prod/blobs" "$DB/prod/users" >"$WORK/out" || fail "ls"
+control faults '{"route":"/attachments","method":"GET","times":2,"do":"delay 8000"}' >"$WORK/out"
+began=$SECONDS
+ls "$DB/prod/blobs/.find/text=prefix.y" >"$WORK/asked" 2>&1 &
+asker=$!
+waits() { [ "$(status_json .queues.waiting)" -ge 1 ]; }
+wait_for waits
+assert_eq "$(listed "$DB/prod/users/.find/role=student")" "ada.json fay.json "
+kill -TERM "$asker"
+wait "$asker"
+assert_eq $? 143
+[ $((SECONDS - began)) -lt 6 ] || fail "the find was not interrupted"
