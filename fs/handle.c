@@ -1,6 +1,7 @@
 #include "fs/handle.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "engine/base/alloc.h"
 #include "fs/fs.h"
@@ -14,6 +15,7 @@ struct handle *handle_new(struct node *n, int flags)
     h->node = node_ref(n);
     h->flags = flags;
     h->body = BUF_INIT;
+    h->spill = -1;
     atomic_fetch_add(&n->mount->handles, 1);
     pthread_mutex_lock(&n->mount->lock);
     map_put(&n->mount->open, h, h);
@@ -25,6 +27,8 @@ static void destroy(struct handle *h)
 {
     edit_release(&h->edit);
     buf_release(&h->body);
+    if (h->spill >= 0)
+        close(h->spill);
     row_unref(h->row);
     draft_unref(h->draft);
     if (h->text)

@@ -28,10 +28,11 @@ struct handle {
 
     pthread_mutex_t lock; /* leaf; guards all below */
     struct buf body;      /* of a text made at open */
-    struct row *row;      /* the version that was opened, a reference */
-    struct text *text;    /* its text where the row has it not, a reference */
-    struct draft *draft;  /* what a file of gather.h was given, a reference; set
-                             at creation */
+    int spill;           /* a long one is in this file instead; -1: it is not */
+    struct row *row;     /* the version that was opened, a reference */
+    struct text *text;   /* its text where the row has it not, a reference */
+    struct draft *draft; /* what a file of gather.h was given, a reference; set
+                            at creation */
     struct edit edit;
     uint64_t round;   /* counts edits thrown away: a commit's answer that
                          comes later is not for the one that followed */

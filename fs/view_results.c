@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/base/alloc.h"
 #include "engine/base/str.h"
@@ -102,24 +103,82 @@ static int result_attr(struct node *n, struct stat *st)
 
 /* --- making it ------------------------------------------------------------ */
 
+/* So much of one stays in memory, more goes to a file without a name: a table
+ * of a million rows can be opened by many. */
+#define SPILL_BYTES (8u << 20)
+#define SPILL_DIR "/tmp"
+
 /* Where it goes: kept, or counted only. */
 struct sink {
     struct buf *text; /* may be NULL */
+    int *spill;       /* -1 until there is one; NULL: all stays in memory */
     uint64_t size;
     const struct query *query;
     struct format_writer *writer;
     bool learning;
 };
 
+static int write_all(int fd, const char *data, size_t len, struct err *err)
+{
+    while (len > 0) {
+        ssize_t n = write(fd, data, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_set(err, -errno, "a file in " SPILL_DIR ": %s",
+                           strerror(errno));
+        data += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+/* The text is written in pieces of this size. */
+#define PIECE_BYTES (256u << 10)
+
+static int spill(struct sink *s, struct err *err)
+{
+    int r = write_all(*s->spill, s->text->data, s->text->len, err);
+
+    buf_reset(s->text);
+    return r;
+}
+
 static int put(void *arg, const char *data, size_t len, struct err *err)
 {
     struct sink *s = arg;
 
-    (void)err;
-    if (s->text)
-        buf_add(s->text, data, len);
     s->size += len;
-    return 0;
+    if (!s->text)
+        return 0;
+    buf_add(s->text, data, len);
+    if (!s->spill)
+        return 0;
+    if (*s->spill >= 0)
+        return s->text->len >= PIECE_BYTES ? spill(s, err) : 0;
+    if (s->text->len < SPILL_BYTES)
+        return 0;
+    *s->spill = open(SPILL_DIR, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (*s->spill < 0) {
+        /* There are file systems that cannot do this. */
+        s->spill = NULL;
+        return 0;
+    }
+    int r = spill(s, err);
+    buf_release(s->text);
+    return r;
+}
+
+/* From the start again. */
+static void put_anew(struct sink *s)
+{
+    s->size = 0;
+    if (s->text)
+        buf_reset(s->text);
+    if (s->spill && *s->spill >= 0) {
+        close(*s->spill);
+        *s->spill = -1;
+    }
 }
 
 static int put_key(void *arg, struct row *row, const char *text, size_t len,
@@ -195,9 +254,7 @@ static int make_rows(struct result *f, const struct query *q,
     int r = -ESTALE;
 
     for (int i = 0; r == -ESTALE && i < TRIES; i++) {
-        s->size = 0;
-        if (s->text)
-            buf_reset(s->text);
+        put_anew(s);
         r = put_rows(f, q, o, format, s, err);
     }
     return r;
@@ -237,11 +294,12 @@ static int make_count(struct result *f, const struct query *q,
 /* Waits. text NULL: it is only measured. What it holds may be a moment newer
  * than *changes, never older. */
 static int make(struct result *f, const atomic_bool *cancel, struct buf *text,
-                uint64_t *changes, uint64_t *size, struct err *err)
+                int *spilled, uint64_t *changes, uint64_t *size,
+                struct err *err)
 {
     const struct node_type *type = f->node.type;
     struct find_options o = {.resident = true, .cancel = cancel};
-    struct sink s = {.text = text};
+    struct sink s = {.text = text, .spill = spilled};
     struct query *q = f->query ? query_ref(f->query) : query_new(NULL);
     int r;
 
@@ -261,6 +319,8 @@ static int make(struct result *f, const atomic_bool *cancel, struct buf *text,
                                            : FORMAT_NDJSON,
                       &s, err);
     }
+    if (r == 0 && spilled && *spilled >= 0)
+        r = spill(&s, err);
     query_unref(q);
     *size = s.size;
     return r;
@@ -269,17 +329,26 @@ static int make(struct result *f, const atomic_bool *cancel, struct buf *text,
 /* What a call carries. */
 struct made {
     struct buf text;
-    struct handle *handle; /* to be opened; a reference */
-    size_t size;           /* to be read, at off */
+    int spill;   /* or in this file; -1: it is not */
+    size_t size; /* to be read, at off */
     off_t off;
 };
+
+static struct made *made_new(void)
+{
+    struct made *m = xcalloc(1, sizeof(*m));
+
+    m->spill = -1;
+    return m;
+}
 
 static void made_free(void *data)
 {
     struct made *m = data;
 
     buf_release(&m->text);
-    handle_unref(m->handle);
+    if (m->spill >= 0)
+        close(m->spill);
     free(m);
 }
 
@@ -292,8 +361,8 @@ static int make_work(struct call *c, bool keep, struct err *err)
     uint64_t changes, size;
     bool unopened = f->node.mount->o.read_only;
 
-    int r = make(f, &c->cancelled, keep || unopened ? &m->text : NULL, &changes,
-                 &size, err);
+    int r = make(f, &c->cancelled, keep || unopened ? &m->text : NULL,
+                 keep && !unopened ? &m->spill : NULL, &changes, &size, err);
     if (r < 0)
         return set_failed(c, f->local, f->path, r, err);
     pthread_mutex_lock(&f->local->lock);
@@ -327,7 +396,7 @@ static void make_then(fuse_req_t req, struct call *c,
 
     wait->work = work;
     wait->fi = c->fi;
-    wait->data = c->data ? c->data : xcalloc(1, sizeof(struct made));
+    wait->data = c->data ? c->data : made_new();
     wait->release = made_free;
     c->data = NULL;
     c->release = NULL;
@@ -389,6 +458,8 @@ static void opened(fuse_req_t req, struct call *c)
     }
     struct handle *h = handle_new(c->node, c->fi.flags);
     h->body = buf_take(&m->text);
+    h->spill = m->spill;
+    m->spill = -1;
     reply_open(req, h, &c->fi);
 }
 
@@ -439,6 +510,18 @@ static void reply_part(fuse_req_t req, const struct buf *b, size_t size,
                                                    : b->len - (size_t)off);
 }
 
+static void reply_spilled(fuse_req_t req, int fd, size_t size, off_t off)
+{
+    AUTO_BUF struct buf part = BUF_INIT;
+
+    buf_reserve(&part, size);
+    ssize_t n = pread(fd, part.data, size, off);
+    if (n < 0)
+        fuse_reply_err(req, EIO);
+    else
+        fuse_reply_buf(req, part.data, (size_t)n);
+}
+
 static void read_made(fuse_req_t req, struct call *c)
 {
     struct made *m = c->data;
@@ -474,7 +557,7 @@ static void read_unopened(fuse_req_t req, struct node *n, size_t size,
         return;
     }
     struct call *c = call_new(n, NULL, read_when_open);
-    struct made *m = xcalloc(1, sizeof(*m));
+    struct made *m = made_new();
     m->size = size;
     m->off = off;
     c->data = m;
@@ -492,6 +575,8 @@ static void result_read(fuse_req_t req, struct node *n, struct handle *h,
     /* The body of a handle that reads is never changed. */
     if (handle_writes(h))
         fuse_reply_err(req, EBADF);
+    else if (h->spill >= 0)
+        reply_spilled(req, h->spill, size, off);
     else
         reply_part(req, &h->body, size, off);
 }

@@ -120,6 +120,14 @@ forget_requests
 cat "$T/.csv" "$T/.find/odd=1/.json" "$T/.explain" >"$WORK/out" || fail "reading warm"
 assert_eq "$(requests)" 0
 
+# One that does not stay in memory, and one that fetches rows.
+make_table prod heavy
+jq -nc 'range(40) | {id: "h\(.)", pad: ("z" * 300000)}' >"$WORK/heavy"
+cat "$WORK/heavy" >>"$T/.ndjson" || fail "twelve megabytes"
+assert_ok cmp "$WORK/heavy" "$T/.ndjson"
+assert_eq "$(stat -c %s "$T/.ndjson")" "$(wc -c <"$WORK/heavy")"
+assert_eq "$(tail -n 1 "$T/.ndjson" | jq -r .id)" h39
+
 # --- read-only --------------------------------------------------------------------------
 start_mount_at "$WORK/mnt-ro" -o ro
 R=$WORK/mnt-ro/home/prod
