@@ -96,6 +96,7 @@ enum import_format import_format_guess(const char *name, const char *data,
 struct field {
     struct buf name; /* as JSON, with its quotes and the colon */
     enum schema_type type;
+    bool is_key;
 };
 
 /* Where a cell's value begins in the row's text, and in the file. */
@@ -371,7 +372,10 @@ static void add_value(struct buf *b, const struct field *f,
     size_t len = c->len;
     bool json = false;
 
-    if (f->type == SCHEMA_ANY) {
+    if (f->type == SCHEMA_ANY && f->is_key) {
+        /* Nothing but a string or a whole number can be one. */
+        json = !c->quoted && schema_is_key_number(s, len);
+    } else if (f->type == SCHEMA_ANY) {
         json = (!c->quoted && json_is_plain(s, len)) || is_nested(s, len);
     } else if (f->type != SCHEMA_STR) {
         while (len && is_blank(s[0])) {
@@ -427,7 +431,7 @@ static int read_header(struct import_reader *r, struct place *at,
         *at = place_of(&c);
         if (res <= 0)
             return res;
-        if (c.len == 0)
+        if (c.len == 0 && !c.quoted)
             return err_set(err, -EBADMSG,
                            "the first line names the fields, and this one has "
                            "no name");
@@ -447,6 +451,8 @@ static int read_header(struct import_reader *r, struct place *at,
             .name = buf_take(&name),
             .type = r->schema ? schema_field_type(r->schema, c.text, c.len)
                               : SCHEMA_ANY,
+            .is_key = r->schema && strlen(schema_pk(r->schema)) == c.len &&
+                      memcmp(schema_pk(r->schema), c.text, c.len) == 0,
         };
     } while (!c.last);
     r->cells = xcalloc(r->n_fields, sizeof(*r->cells));

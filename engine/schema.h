@@ -72,6 +72,10 @@ const char *schema_index_at(const struct schema *s, size_t i, bool *unique);
  * -ENAMETOOLONG (over 1024 bytes). */
 int schema_check_key(const char *key, size_t len, struct err *err);
 
+/* Can this be a row's key that is a number? It has one name only: no 1.0, no
+ * 01. */
+bool schema_is_key_number(const char *s, size_t len);
+
 /* Checks a row's text against JSON's grammar, the key and the schema, and
  * gives the text to store: white space at the end removed, the primary key
  * filled in where it is missing (as string, or as the number the schema's

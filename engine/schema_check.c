@@ -62,9 +62,7 @@ int schema_check_key(const char *key, size_t len, struct err *err)
     return 0;
 }
 
-/* A whole number in the one way it can be written: as a key it must have one
- * name only. */
-static bool is_key_number(const char *s, size_t len)
+bool schema_is_key_number(const char *s, size_t len)
 {
     if (!schema_is_int(s, len))
         return false;
@@ -130,7 +128,7 @@ static int key_of_value(const struct schema *s, const struct spot *spot,
         return 0;
     }
     if (m->type == JSON_NUMBER && pk_may_be_number(s) &&
-        is_key_number(m->value, m->value_len)) {
+        schema_is_key_number(m->value, m->value_len)) {
         buf_add(out, m->value, m->value_len);
         return 0;
     }
@@ -172,7 +170,7 @@ static int check_pk(const struct schema *s, const char *key, size_t key_len,
 static int value_of_key(const struct schema *s, const char *key, size_t key_len,
                         bool number, struct buf *out, struct err *err)
 {
-    if (pk_is_int(s) && !is_key_number(key, key_len)) {
+    if (pk_is_int(s) && !schema_is_key_number(key, key_len)) {
         AUTO_BUF struct buf b = BUF_INIT;
         schema_add_cut(&b, key, key_len);
         return err_set(err, -EINVAL,
@@ -354,7 +352,7 @@ int schema_rekey(const struct schema *s, const char *key, size_t key_len,
     /* Where the schema leaves it open the text keeps its kind of key. */
     bool number = pk_is_int(s);
     if (!number && pk_may_be_number(s) && json_find(text, len, s->pk, &m))
-        number = m.type == JSON_NUMBER && is_key_number(key, key_len);
+        number = m.type == JSON_NUMBER && schema_is_key_number(key, key_len);
     r = value_of_key(s, key, key_len, number, &value, err);
     if (r < 0)
         return r;

@@ -6,6 +6,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -64,7 +65,14 @@ static int to_stdout(void *arg, const char *data, size_t len, struct err *err)
     (void)arg;
     if (fwrite(data, 1, len, stdout) == len)
         return 0;
-    return err_set(err, -errno, "cannot write the result: %s", strerror(errno));
+
+    /* No trouble of Discord's, whatever the disk says. What is left in the
+     * buffer would fail at the end again. */
+    int r = errno == EPIPE ? -EPIPE : -EBADF;
+    err_set(err, r, "cannot write the result: %s", strerror(errno));
+    __fpurge(stdout);
+    clearerr(stdout);
+    return r;
 }
 
 static void end_progress(struct stdout_sink *s)

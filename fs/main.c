@@ -1,8 +1,10 @@
 /* dbcord: what holds for the whole process. */
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -30,8 +32,20 @@ static void keep_memory_private(void)
         prctl(PR_SET_DUMPABLE, 0);
 }
 
+/* Who closed a standard file (`>&-`) must not find a connection to Discord in
+ * its place: what is read or written there fails. */
+static void fill_standard_files(void)
+{
+    static const int mode[] = {O_WRONLY, O_RDONLY, O_WRONLY};
+
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", mode[fd]) < 0)
+            abort();
+}
+
 int main(int argc, char **argv)
 {
+    fill_standard_files();
     setlocale(LC_CTYPE, "");
     keep_memory_private();
     /* A reader that goes away is an error of write(), with an exit code. */

@@ -222,3 +222,28 @@ assert_exit 0 dbcord import prod failing rows.ndjson
 [ "$(jq '.skipped > 0 and .skipped + .inserted == .rows' "$WORK/out")" = true ] || fail "gone on with: $(out)"
 assert_exit 0 dbcord inspect prod failing
 assert_eq "$(jq .rows "$WORK/out")" 100000
+
+# Keys that look like something else come back from a table of cells as they
+# were, and so does a field whose name is empty.
+cat >odd.ndjson <<'EOF'
+{"id":"null"}
+{"id":"true"}
+{"id":"1.5"}
+{"id":"[1]"}
+{"id":"{}"}
+{"id":7}
+EOF
+for format in csv tsv; do
+    new_table "odd-$format"
+    assert_exit 0 dbcord import prod "odd-$format" odd.ndjson
+    dbcord export prod "odd-$format" "$format" >"odd.$format"
+    new_table "again-$format"
+    assert_exit 0 dbcord import prod "again-$format" "odd.$format"
+    assert_exit 0 dbcord export prod "again-$format"
+    cmp -s odd.ndjson "$WORK/out" || fail "through $format: $(out)"
+done
+new_table nameless
+assert_exit 0 dbcord insert prod nameless a '{"":1}'
+dbcord export prod nameless csv >nameless.csv
+assert_exit 0 dbcord import prod nameless nameless.csv
+assert_eq "$(jq .skipped "$WORK/out")" 1

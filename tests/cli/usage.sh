@@ -64,11 +64,18 @@ assert_exit 1 dbcord tables prod
 assert_said 'https:'
 ! grep -q sesame "$WORK/err" || fail "the token was shown"
 
-# A value from a file that is not there; a result nobody can take.
+# A value from a file that is not there.
 assert_exit 1 dbcord insert prod users --file nowhere.json
 assert_said 'nowhere.json'
-if [ -e /dev/full ]; then
-    dbcord help >/dev/full 2>"$WORK/err" && fail "a full disk went unseen"
-    assert_said 'cannot write'
-fi
+
+# A result that cannot be written is an error, said once, and not Discord's.
+for nowhere in /dev/full closed; do
+    if [ $nowhere = closed ]; then
+        "$DBCORD" help >&- 2>"$WORK/err"
+    else
+        "$DBCORD" help >$nowhere 2>"$WORK/err"
+    fi
+    assert_eq $? 1
+    assert_eq "$(grep -c 'cannot write the result' "$WORK/err")" 1
+done
 exit 0
