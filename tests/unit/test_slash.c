@@ -509,6 +509,12 @@ static void a_press_is_read(void **state)
     interaction_release(&in);
 }
 
+#define FILE_OPTION "{\"name\":\"f\",\"type\":11,\"value\":\"9\"}"
+#define SUB_OPTION "{\"name\":\"f\",\"type\":1,\"options\":[]}"
+#define NOBODYS                                                                \
+    "{\"type\":2,\"id\":\"1\",\"application_id\":\"2\",\"token\":\"t\","       \
+    "\"data\":{\"name\":\"x\"}}"
+
 static void what_is_not_understood_is_an_error(void **state)
 {
     static const char *const wrong[] = {
@@ -518,13 +524,12 @@ static void what_is_not_understood_is_an_error(void **state)
         "{\"type\":5," HEAD ",\"data\":{}}",
         "{\"type\":2," HEAD ",\"data\":{\"name\":\"x\",\"type\":3}}",
         "{\"type\":2," HEAD ",\"data\":{\"name\":\"x\",\"options\":[{}]}}",
-        "{\"type\":2," HEAD ",\"data\":{\"name\":\"x\",\"options\":["
-        "{\"name\":\"f\",\"type\":11,\"value\":\"9\"}]}}",
-        "{\"type\":2," HEAD ",\"data\":{\"name\":\"x\",\"options\":["
-        "{\"name\":\"f\",\"type\":1,\"options\":[]}]}}",
+        "{\"type\":2," HEAD
+        ",\"data\":{\"name\":\"x\",\"options\":[" FILE_OPTION "]}}",
+        "{\"type\":2," HEAD ",\"data\":{\"name\":\"x\",\"options\":[" SUB_OPTION
+        "]}}",
         "{\"type\":3," HEAD ",\"data\":{\"custom_id\":\"x\"}}",
-        "{\"type\":2,\"id\":\"1\",\"application_id\":\"2\",\"token\":\"t\","
-        "\"data\":{\"name\":\"x\"}}",
+        NOBODYS,
     };
 
     (void)state;
