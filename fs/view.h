@@ -33,7 +33,7 @@ extern const struct node_type view_control, view_status, view_log, view_schema,
     view_history;
 
 extern const struct node_type view_stats, view_fields, view_patch,
-    view_import;
+    view_import, view_snapshots;
 
 /* view_results.c: result files of every set of rows */
 extern const struct node_type *const result_views[];
