@@ -569,6 +569,7 @@ enum errand_verdict errand_answered(struct errand *e, const struct status *s,
     if (e->raw) {
         if (e->raw_status)
             *e->raw_status = s->http;
+        buf_release(&e->reply.body); /* an earlier attempt's */
         e->reply.body = buf_take(body);
         if (s->http < 200 || s->http >= 300)
             e->result = status_error(s, e->route.exempt, &e->err);
