@@ -120,9 +120,11 @@ int route_make(struct route *r, const char *method, const char *path,
     describe(r, path);
 
     /* A command's create replaces one of the same name; a message has one
-     * thread at most; who was deleted stays so. */
+     * thread at most; who was deleted stays so; an interaction takes one first
+     * answer and says so to the next (40060). */
     r->repeatable = strcmp(method, "POST") != 0 ||
                     str_ends(r->name, "/commands") ||
+                    str_ends(r->name, "/{token}/callback") ||
                     str_ends(r->name, "/messages/{id}/threads") ||
                     str_ends(r->name, "/messages/bulk-delete");
     return 0;

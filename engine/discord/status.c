@@ -30,6 +30,7 @@ static const struct known {
     {30015, -EINVAL, "too many files for one message"},
     {40001, -EACCES, "the bot is not allowed to do this"},
     {40005, -EFBIG, "the file is larger than this server takes"},
+    {40060, -EALREADY, "the interaction was answered already"},
     {40333, -EIO,
      "Cloudflare turned this program away; check the proxy "
      "and firewall on the way to Discord"},

@@ -199,6 +199,10 @@ static void secrets_and_ids_are_out_of_the_name(void **state)
                      0);
     assert_string_equal(a.name, "POST /interactions/{id}/{token}/callback");
     assert_true(a.exempt);
+    assert_true(a.repeatable);
+    route_release(&a);
+    assert_int_equal(route_make(&a, "POST", "/webhooks/12/tok", NULL), 0);
+    assert_true(a.exempt);
     assert_false(a.repeatable);
     route_release(&a);
 
