@@ -74,6 +74,9 @@ static struct json_object *option_json(const struct command_option *from)
 
     if (is_required(from))
         json_object_object_add(o, "required", json_object_new_boolean(true));
+    if (from->offer != OFFER_NOTHING)
+        json_object_object_add(o, "autocomplete",
+                               json_object_new_boolean(true));
     if (from->type == COMMAND_INTEGER) {
         json_object_object_add(o, "min_value",
                                json_object_new_int64(within(from->min)));
@@ -91,9 +94,6 @@ static struct json_object *option_json(const struct command_option *from)
         json_object_object_add(o, "choices", list);
     } else if (type == OPTION_STRING) {
         json_object_object_add(o, "max_length", json_object_new_int(TEXT_MAX));
-        if (from->offer != OFFER_NOTHING)
-            json_object_object_add(o, "autocomplete",
-                                   json_object_new_boolean(true));
     }
     return o;
 }

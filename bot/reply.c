@@ -73,7 +73,10 @@ void reply_write_choices(const struct reply_choice *list, size_t n,
         buf_printf(out, "%s{\"name\":", i ? "," : "");
         buf_add_json(out, list[i].name, strlen(list[i].name));
         buf_addstr(out, ",\"value\":");
-        buf_add_json(out, list[i].value, strlen(list[i].value));
+        if (list[i].number)
+            buf_addstr(out, list[i].value);
+        else
+            buf_add_json(out, list[i].value, strlen(list[i].value));
         buf_addc(out, '}');
     }
     buf_addstr(out, "]}}");

@@ -34,6 +34,7 @@ void reply_write(const struct reply *r, enum reply_kind kind, struct buf *out);
 
 struct reply_choice {
     const char *name, *value; /* at most 100 units */
+    bool number;              /* the value of an integer option */
 };
 
 /* An answer to somebody who types: at most 25 choices. */

@@ -135,6 +135,20 @@ int table_snapshot_find_wait(struct table *t, const char *name,
     return r;
 }
 
+char **table_snapshot_labels(struct table *t, size_t *n)
+{
+    size_t known;
+    struct snapshot_known *list = checkpoint_list(t->ledger, &known);
+    char **labels = xcalloc(known, sizeof(*labels));
+
+    *n = 0;
+    for (size_t i = 0; i < known; i++)
+        if (list[i].label)
+            labels[(*n)++] = xstrdup(list[i].label);
+    free_known(list, known);
+    return labels;
+}
+
 int table_snapshots_wait(struct table *t, struct snapshot_list *out,
                          struct err *err)
 {

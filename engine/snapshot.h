@@ -49,6 +49,10 @@ int table_snapshot_wait(struct table *t, const char *label, const char *by,
 int table_snapshots_wait(struct table *t, struct snapshot_list *out,
                          struct err *err);
 
+/* In memory: the labels this process knows of, oldest first. One for free(),
+ * with each of them. */
+char **table_snapshot_labels(struct table *t, size_t *n);
+
 /* By label or id. -ENOENT: there is none. */
 int table_snapshot_find_wait(struct table *t, const char *name,
                              struct snapshot_info *out, struct err *err);

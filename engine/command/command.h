@@ -34,8 +34,11 @@ enum command_offer {
     OFFER_COMMAND,
     OFFER_DATABASE,
     OFFER_TABLE,
-    OFFER_FIELD,
+    OFFER_FIELD, /* one, or several by commas, each perhaps with a - */
+    OFFER_INDEX, /* a field that has an index */
     OFFER_KEY,
+    OFFER_VERSION, /* of the row that the option key names */
+    OFFER_LABEL,   /* a snapshot's */
 };
 
 struct command_option {
@@ -122,7 +125,8 @@ struct command_call {
     const struct command *command;
     struct engine *engine;     /* NULL where the command is offline */
     struct database *database; /* the one guild that names mean and that may
-                                  be touched; NULL: any of the engine's */
+                                  be touched or told of; NULL: any of the
+                                  engine's */
     struct command_sink *sink; /* set before command_run() */
     const char *by;            /* who asks; NULL: the engine's own name */
     struct command_value values[COMMAND_OPTIONS_MAX]; /* as the options */

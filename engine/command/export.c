@@ -64,6 +64,7 @@ static const struct command_option options[] = {
     {
         .name = "snapshot",
         .type = COMMAND_STRING,
+        .offer = OFFER_LABEL,
         .help = "the rows as this snapshot has them: its label or id",
     },
 };

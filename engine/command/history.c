@@ -103,6 +103,7 @@ static const struct command_option options[] = {
     {
         .name = "version",
         .type = COMMAND_INTEGER,
+        .offer = OFFER_VERSION,
         .min = 1,
         .max = UINT32_MAX,
         .help = "the row as it was in this version, and nothing else",

@@ -29,7 +29,7 @@ static const struct command_option options[] = {
     {
         .name = "field",
         .type = COMMAND_STRING,
-        .offer = OFFER_FIELD,
+        .offer = OFFER_INDEX,
         .place = 3,
         .required = true,
         .help = "the field whose index is to go",

@@ -38,7 +38,7 @@ static const struct command_option options[] = {
     {
         .name = "field",
         .type = COMMAND_STRING,
-        .offer = OFFER_FIELD,
+        .offer = OFFER_INDEX,
         .place = 3,
         .help = "this index alone",
     },

@@ -40,6 +40,7 @@ static const struct command_option options[] = {
     {
         .name = "version",
         .type = COMMAND_INTEGER,
+        .offer = OFFER_VERSION,
         .place = 4,
         .required = true,
         .min = 1,

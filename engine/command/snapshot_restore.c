@@ -37,6 +37,7 @@ static const struct command_option options[] = {
     {
         .name = "label",
         .type = COMMAND_STRING,
+        .offer = OFFER_LABEL,
         .place = 3,
         .required = true,
         .help = "the snapshot's label, or its id",
