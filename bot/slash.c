@@ -3,7 +3,11 @@
  *     NEW --answer within a second--------------------------> ANSWERED
  *      +---told that it takes longer---> PUT_OFF --edit-----> ANSWERED
  *                                         | ^
- *                                         progress */
+ *                                         progress
+ *
+ * What Discord delivers late (events come again after a dropped connection) is
+ * run only once Discord has said that somebody still waits for it: who was told
+ * that the application does not answer types the command again. */
 #include "bot/slash.h"
 
 #include <assert.h>
@@ -29,6 +33,9 @@
  * a thread for each of them. They start when they are needed. */
 #define WORKERS 256
 #define QUICK 4
+/* Looking through a large table takes a processor: what puts commands off in
+ * time does not wait behind it, nor does the mount. */
+#define OFFERS 1
 
 /* More than this many commands at a time are declined: behind them nobody
  * would have an answer while he still looks at it. */
@@ -37,9 +44,17 @@
 /* Discord forgets an interaction that has heard nothing for 3 s, counted from
  * when it was made; the way here and back needs some of that. */
 #define PUT_OFF_MS 1200
+/* What seems to be older than this is put off before it is run. The age is by
+ * two clocks, so it decides nothing else. */
+#define STALE_MS 2000
+/* What was typed so long ago is typed further by now. */
+#define OFFER_STALE_MS 1500
 
 #define PROGRESS_MS 3000
 #define REGISTER_AGAIN_MS 60000
+
+/* Discord's ids tell milliseconds since 2015. */
+#define ID_EPOCH_MS INT64_C(1420070400000)
 
 #define PERMISSION_ADMINISTRATOR (UINT64_C(1) << 3)
 #define PERMISSION_MANAGE_GUILD (UINT64_C(1) << 5)
@@ -101,7 +116,8 @@ static void note_failure(struct turn *t, int r, const struct err *err)
 
     pthread_mutex_lock(&s->lock);
     s->failed++;
-    s->late += r == -ENOENT;
+    /* It is unknown after 3 seconds, and its token dies after 15 minutes. */
+    s->late += r == -ENOENT || r == -EACCES;
     pthread_mutex_unlock(&s->lock);
     log_warn("slash command: an answer did not reach %s: %s", t->in.user_name,
              err_text(err, r));
@@ -114,12 +130,26 @@ static void wait_told_locked(struct turn *t)
         pthread_cond_wait(&t->slash->told, &t->slash->lock);
 }
 
+static int send_answer(struct turn *t, const struct reply *r, bool first,
+                       const struct remote_upload *file, struct err *err)
+{
+    AUTO_BUF struct buf path = BUF_INIT;
+    AUTO_BUF struct buf body = BUF_INIT;
+
+    if (first)
+        callback_path(&t->in, &path);
+    else
+        edit_path(&t->in, &path);
+    reply_write(r, first ? REPLY_MESSAGE : REPLY_EDIT, &body);
+    return discord_request_files(t->slash->d, first ? "POST" : "PATCH",
+                                 path.data, body.data, file, file ? 1 : 0,
+                                 REMOTE_INTERACTIVE, NULL, NULL, err);
+}
+
 void turn_answer(struct turn *t, const struct reply *r,
                  const struct remote_upload *file)
 {
     struct slash *s = t->slash;
-    AUTO_BUF struct buf path = BUF_INIT;
-    AUTO_BUF struct buf body = BUF_INIT;
     struct reply reply = *r;
     struct err err = ERR_INIT;
 
@@ -132,14 +162,10 @@ void turn_answer(struct turn *t, const struct reply *r,
     reply.is_public = t->is_public;
     if (file)
         reply.file_name = file->name;
-    if (first)
-        callback_path(&t->in, &path);
-    else
-        edit_path(&t->in, &path);
-    reply_write(&reply, first ? REPLY_MESSAGE : REPLY_EDIT, &body);
-    int res = discord_request_files(s->d, first ? "POST" : "PATCH", path.data,
-                                    body.data, file, file ? 1 : 0,
-                                    REMOTE_INTERACTIVE, NULL, NULL, &err);
+    int res = send_answer(t, &reply, first, file, &err);
+    /* An earlier attempt arrived, though its answer was lost. */
+    if (first && res == -EALREADY)
+        res = send_answer(t, &reply, false, file, &err);
     if (res < 0)
         note_failure(t, res, &err);
 }
@@ -163,10 +189,11 @@ static void told(void *arg, int r, struct remote_reply *reply,
     struct slash *s = t->slash;
 
     (void)reply;
-    if (r < 0)
+    bool took = r == 0 || r == -EALREADY;
+    if (!took)
         note_failure(t, r, err);
     pthread_mutex_lock(&s->lock);
-    t->heard = t->heard || r == 0;
+    t->heard = t->heard || took;
     if (t->state == TURN_TELLING)
         t->state = t->heard ? TURN_PUT_OFF : TURN_NEW;
     pthread_cond_broadcast(&s->told);
@@ -257,6 +284,43 @@ static void tell_progress(void *arg)
         turn_unref(t);
 }
 
+void turn_tell_progress(struct turn *t)
+{
+    job_after(t->slash->quick, PROGRESS_MS, tell_progress, turn_ref(t));
+}
+
+void turn_end(struct turn *t)
+{
+    struct slash *s = t->slash;
+
+    pthread_mutex_lock(&s->lock);
+    t->ended = true;
+    s->waiting--;
+    pthread_cond_broadcast(&s->told);
+    pthread_mutex_unlock(&s->lock);
+    turn_unref(t);
+}
+
+static bool seems_stale(const struct turn *t)
+{
+    int64_t made_ms = (int64_t)(t->in.id >> 22) + ID_EPOCH_MS;
+
+    return clock_wall_ms() - made_ms > STALE_MS;
+}
+
+/* Does Discord still let it be answered? Waits, until it has said so. */
+static bool is_awaited(struct turn *t)
+{
+    struct slash *s = t->slash;
+
+    turn_answer_now(t, &(struct reply){.is_public = t->is_public}, REPLY_LATER);
+    pthread_mutex_lock(&s->lock);
+    wait_told_locked(t);
+    bool heard = t->heard;
+    pthread_mutex_unlock(&s->lock);
+    return heard;
+}
+
 /* --- coming in ------------------------------------------------------------ */
 
 static void command_run(void *arg)
@@ -270,14 +334,12 @@ static void command_run(void *arg)
     if (stopping)
         turn_say(t, "dbcord is being stopped; nothing was done. Try again when "
                     "it is back.");
+    else if (seems_stale(t) && !is_awaited(t))
+        log_warn("slash command: %s of %s came too late and was not run",
+                 t->in.command, t->in.user_name);
     else
         run_command(t, t);
-
-    pthread_mutex_lock(&s->lock);
-    t->ended = true;
-    s->waiting--;
-    pthread_mutex_unlock(&s->lock);
-    turn_unref(t);
+    turn_end(t);
 }
 
 static void choices_run(void *arg)
@@ -286,7 +348,7 @@ static void choices_run(void *arg)
     AUTO_BUF struct buf path = BUF_INIT;
     AUTO_BUF struct buf body = BUF_INIT;
 
-    if (turn_allowed(t))
+    if (turn_allowed(t) && clock_mono_ms() - t->came_ms < OFFER_STALE_MS)
         complete_choices(t->database, &t->in, &body);
     else
         reply_write_choices(NULL, 0, &body);
@@ -318,7 +380,7 @@ static void take_command(struct turn *t)
         return;
     }
     job_after(s->quick, PUT_OFF_MS, put_off, turn_ref(t));
-    job_after(s->quick, PROGRESS_MS, tell_progress, turn_ref(t));
+    turn_tell_progress(t);
     job_run(s->workers, command_run, t);
 }
 
@@ -355,6 +417,7 @@ void slash_interaction(struct slash *s, struct json_object *data)
 
     t->slash = s;
     t->refs = 1;
+    t->came_ms = clock_mono_ms();
     int r = interaction_parse(data, &t->in, &err);
     if (r < 0) {
         log_warn("slash command: %s", err_text(&err, r));
@@ -369,7 +432,7 @@ void slash_interaction(struct slash *s, struct json_object *data)
     t->database = database_of(s, t->in.guild);
     if (!t->database) {
         if (t->in.kind == INTERACTION_TYPING)
-            job_run(s->quick, choices_run, t);
+            job_run(s->offers, choices_run, t);
         else
             decline(t, "This server is not one that this dbcord serves: set "
                        "its id in DBCORD_GUILD_ID and start it again.");
@@ -383,7 +446,7 @@ void slash_interaction(struct slash *s, struct json_object *data)
         job_run(s->quick, press_run, t);
         break;
     case INTERACTION_TYPING:
-        job_run(s->quick, choices_run, t);
+        job_run(s->offers, choices_run, t);
         break;
     }
 }
@@ -454,6 +517,7 @@ struct slash *slash_start(const struct slash_options *o)
     pthread_cond_init(&s->told, NULL);
     s->workers = job_pool_new(WORKERS);
     s->quick = job_pool_new(QUICK);
+    s->offers = job_pool_new(OFFERS);
     job_run(s->workers, register_run, s);
     return s;
 }
@@ -464,8 +528,13 @@ void slash_stop(struct slash *s)
         return;
     pthread_mutex_lock(&s->lock);
     s->stopping = true;
+    /* The two pools hand work to each other. What was counted before the word
+     * was said ends first; after that nothing is given to the workers. */
+    while (s->waiting > 0)
+        pthread_cond_wait(&s->told, &s->lock);
     pthread_mutex_unlock(&s->lock);
     job_pool_free(s->workers);
+    job_pool_free(s->offers);
     job_pool_free(s->quick);
     press_release(s);
     pthread_mutex_lock(&s->lock);

@@ -28,6 +28,7 @@ struct turn {
     struct slash *slash;
     struct interaction in;     /* never changes */
     struct database *database; /* of its guild */
+    int64_t came_ms;
     bool is_public;
     unsigned refs; /* under slash->lock, as all below */
     enum turn_state state;
@@ -48,9 +49,11 @@ struct slash {
     size_t n_roles;
     struct job_pool *workers; /* may wait */
     struct job_pool *quick;   /* may not */
+    struct job_pool *offers;  /* likewise, but may compute */
 
     pthread_mutex_t lock;
-    pthread_cond_t told; /* with lock: a turn is no longer TELLING */
+    pthread_cond_t told; /* with lock: a turn is no longer TELLING, or one of
+                            the two counts below is 0 */
     /* under lock, as all below */
     bool stopping;
     size_t waiting; /* commands that are not answered */
@@ -80,6 +83,11 @@ void turn_answer_now(struct turn *t, const struct reply *r,
                      enum reply_kind kind);
 /* Edits what was answered, without waiting. */
 void turn_edit_now(struct turn *t, const struct reply *r);
+
+/* Tells how far t is, from now on until it has ended. */
+void turn_tell_progress(struct turn *t);
+/* What was counted as waiting has its answer. t: one reference less. */
+void turn_end(struct turn *t);
 
 /* May this person use commands at all? */
 bool turn_allowed(const struct turn *t);

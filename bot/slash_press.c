@@ -107,11 +107,18 @@ static void question_over(void *arg)
     struct slash *s = e->turn->slash;
     struct question *q = question_take(s, e->number);
 
+    pthread_mutex_lock(&s->lock);
+    bool stopping = s->stopping;
+    pthread_mutex_unlock(&s->lock);
     if (q) {
-        turn_edit_now(q->turn, &(struct reply){
-                                   .content = "Nobody answered in time; "
-                                              "nothing was done.",
-                               });
+        turn_edit_now(
+            q->turn,
+            &(struct reply){
+                .content = stopping ? "dbcord was stopped before anybody "
+                                      "answered; nothing was done."
+                                    : "Nobody answered in time; nothing was "
+                                      "done.",
+            });
         question_free(q);
     }
     turn_unref(e->turn);
@@ -274,6 +281,7 @@ static void only_them(struct turn *t)
                     REPLY_MESSAGE);
 }
 
+/* A press that is a yes; counted as a command that waits. */
 struct sure {
     struct question *question;
     struct turn *press; /* a reference */
@@ -282,15 +290,10 @@ struct sure {
 static void sure_run(void *arg)
 {
     struct sure *sure = arg;
-    struct slash *s = sure->press->slash;
 
     run_command(sure->question->turn, sure->press);
-    pthread_mutex_lock(&s->lock);
-    sure->press->ended = true;
-    s->waiting--;
-    pthread_mutex_unlock(&s->lock);
     question_free(sure->question);
-    turn_unref(sure->press);
+    turn_end(sure->press);
     free(sure);
 }
 
@@ -303,7 +306,8 @@ static void answer_question(struct turn *t, uint64_t number, bool yes)
     bool theirs = q && q->turn->in.user == t->in.user;
     if (theirs)
         take_locked(&s->questions, number);
-    s->waiting += theirs && yes;
+    bool stopping = s->stopping;
+    s->waiting += theirs && yes && !stopping;
     pthread_mutex_unlock(&s->lock);
 
     if (!q) {
@@ -316,8 +320,13 @@ static void answer_question(struct turn *t, uint64_t number, bool yes)
                         REPLY_UPDATE);
     } else if (!theirs) {
         only_them(t);
-    } else if (!yes) {
-        turn_answer_now(t, &(struct reply){.content = "Nothing was done."},
+    } else if (!yes || stopping) {
+        turn_answer_now(t,
+                        &(struct reply){
+                            .content = yes ? "dbcord is being stopped; nothing "
+                                             "was done."
+                                           : "Nothing was done.",
+                        },
                         REPLY_UPDATE);
         question_free(q);
     } else {
@@ -326,6 +335,7 @@ static void answer_question(struct turn *t, uint64_t number, bool yes)
         t->is_public = q->turn->is_public;
         turn_answer_now(t, &(struct reply){.content = "Working …"},
                         REPLY_UPDATE);
+        turn_tell_progress(t);
         job_run(s->workers, sure_run, sure);
     }
 }
@@ -393,22 +403,30 @@ void press_run(void *arg)
     const char *id = t->in.custom_id;
     uint64_t number, page;
     bool yes = str_starts(id, "dbc:yes:");
+    bool known = false;
 
     if (!turn_allowed(t)) {
         only_them(t);
+        known = true;
     } else if (yes || str_starts(id, "dbc:no:")) {
         id += yes ? 8 : 7;
-        if (parse_number(&id, &number) && !*id)
+        known = parse_number(&id, &number) && !*id;
+        if (known)
             answer_question(t, number, yes);
     } else if (str_starts(id, "dbc:page:")) {
         id += 9;
-        if (parse_number(&id, &number) && *id++ == ':' &&
-            parse_number(&id, &page) && !*id)
+        known = parse_number(&id, &number) && *id == ':';
+        if (known) {
+            id++;
+            known = parse_number(&id, &page) && !*id;
+        }
+        if (known)
             turn_page(t, number, page);
     }
-    /* What was none of these is a button that nobody of us made. */
-    turn_answer_now(t, &(struct reply){.content = "This button is not known."},
-                    REPLY_MESSAGE);
+    if (!known)
+        turn_answer_now(t,
+                        &(struct reply){.content = "This button is not known."},
+                        REPLY_MESSAGE);
     turn_unref(t);
 }
 
