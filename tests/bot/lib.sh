@@ -15,6 +15,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../cli/lib.sh"
 
 PERSON=owner
+PLACE= # another server's id
 
 # The commands are registered and the gateway would deliver them.
 bot_is_ready() {
@@ -70,16 +71,17 @@ interaction() {
 types() { # command option ...
     local command=$1
     shift
-    option_json "$@" | jq -c --arg u "$PERSON" --arg c "$command" \
-        '{user: $u, command: $c, options: .}' | interaction
+    option_json "$@" | jq -c --arg u "$PERSON" --arg c "$command" --arg g "$PLACE" \
+        '{user: $u, command: $c, options: .} + if $g == "" then {} else {guild_id: $g} end' | interaction
 }
 
 # Is typing in this option; choices then tells what is offered.
 types_in() { # focused command option ...
     local focused=$1 command=$2
     shift 2
-    option_json "$@" | jq -c --arg u "$PERSON" --arg c "$command" --arg f "$focused" \
-        '{user: $u, command: $c, options: ., focused: $f}' | interaction
+    option_json "$@" | jq -c --arg u "$PERSON" --arg c "$command" --arg f "$focused" --arg g "$PLACE" \
+        '{user: $u, command: $c, options: ., focused: $f} + if $g == "" then {} else {guild_id: $g} end' |
+        interaction
 }
 
 choices() {

@@ -31,3 +31,32 @@ interaction <<<"{\"user\":\"rob\",\"roles\":[\"$readers\"],\"command\":\"dbc_get
 assert_eq "$(choices)" ''
 PERSON=owner types dbc_get database=prod table=users key=u_1
 assert_sees '"id":"u_1"'
+
+# What the bot itself may not do is said in a sentence, with the next step.
+discord PATCH "/guilds/$GUILD/roles/$GUILD" '{"permissions":"2147483648"}' >"$WORK/out"
+revokes() { # bits
+    control permissions "{\"revoke\":\"$1\"}" >"$WORK/out"
+}
+grants() { # bits
+    control permissions "{\"grant\":\"$1\"}" >"$WORK/out"
+}
+send_messages=2048 manage_channels=16 view_channel=1024
+revokes $send_messages
+types dbc_insert database=prod table=users key=u_2 'value_json={}'
+assert_sees 'Not done'
+assert_sees 'permission|allowed'
+assert_sees 'doctor|Send Messages'
+grants $send_messages
+types dbc_insert database=prod table=users key=u_2 'value_json={}'
+assert_sees '"key":"u_2"'
+revokes $manage_channels
+types dbc_table_create database=prod table=more
+assert_sees 'Not done'
+assert_sees 'permission|allowed'
+grants $manage_channels
+types dbc_table_create database=prod table=more
+assert_sees '"table":"more"'
+revokes $view_channel
+types dbc_insert database=prod table=users key=u_3 'value_json={}'
+assert_sees 'Not done'
+assert_sees 'View Channel'
