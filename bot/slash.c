@@ -45,7 +45,7 @@
  * when it was made; the way here and back needs some of that. */
 #define PUT_OFF_MS 1200
 /* What seems to be older than this is put off before it is run. The age is by
- * two clocks, so it decides nothing else. */
+ * two clocks: it decides when Discord is told something, and nothing else. */
 #define STALE_MS 2000
 /* What was typed so long ago is typed further by now. */
 #define OFFER_STALE_MS 1500
@@ -301,11 +301,11 @@ void turn_end(struct turn *t)
     turn_unref(t);
 }
 
-static bool seems_stale(const struct turn *t)
+static int64_t age_ms(const struct turn *t)
 {
-    int64_t made_ms = (int64_t)(t->in.id >> 22) + ID_EPOCH_MS;
+    int64_t age = clock_wall_ms() - (int64_t)(t->in.id >> 22) - ID_EPOCH_MS;
 
-    return clock_wall_ms() - made_ms > STALE_MS;
+    return age > 0 ? age : 0;
 }
 
 /* Does Discord still let it be answered? Waits, until it has said so. */
@@ -334,7 +334,7 @@ static void command_run(void *arg)
     if (stopping)
         turn_say(t, "dbcord is being stopped; nothing was done. Try again when "
                     "it is back.");
-    else if (seems_stale(t) && !is_awaited(t))
+    else if (age_ms(t) > STALE_MS && !is_awaited(t))
         log_warn("slash command: %s of %s came too late and was not run",
                  t->in.command, t->in.user_name);
     else
@@ -379,7 +379,7 @@ static void take_command(struct turn *t)
                    "again in a few seconds.");
         return;
     }
-    job_after(s->quick, PUT_OFF_MS, put_off, turn_ref(t));
+    job_after(s->quick, PUT_OFF_MS - age_ms(t), put_off, turn_ref(t));
     turn_tell_progress(t);
     job_run(s->workers, command_run, t);
 }
