@@ -35,8 +35,8 @@ void set_release(struct node *n)
 {
     struct set_dir *s = set_of(n);
 
-    page_unref(s->local, s->page);
-    page_unref(s->local, s->last);
+    page_free(s->page);
+    page_free(s->last);
     query_unref(s->query);
     schema_unref(s->schema);
     table_unref(s->table);
@@ -85,14 +85,9 @@ struct page *page_new(struct local *l)
     return p;
 }
 
-void page_unref(struct local *l, struct page *p)
+void page_free(struct page *p)
 {
     if (!p)
-        return;
-    pthread_mutex_lock(&l->lock);
-    bool last = --p->refs == 0;
-    pthread_mutex_unlock(&l->lock);
-    if (!last)
         return;
     for (size_t i = 0; i < p->n; i++) {
         if (p->rows)
@@ -103,6 +98,17 @@ void page_unref(struct local *l, struct page *p)
     free(p->rows);
     free(p->names);
     free(p);
+}
+
+void page_unref(struct local *l, struct page *p)
+{
+    if (!p)
+        return;
+    pthread_mutex_lock(&l->lock);
+    bool last = --p->refs == 0;
+    pthread_mutex_unlock(&l->lock);
+    if (last)
+        page_free(p);
 }
 
 struct page *page_of(struct local *l, struct page *const *newest,

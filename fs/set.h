@@ -76,6 +76,9 @@ struct page {
 struct page *page_new(struct local *l);
 /* Caller does not hold the local's lock. NULL is fine. */
 void page_unref(struct local *l, struct page *p);
+/* Where nobody else can have it: who reads one holds its directory, and at the
+ * end of the mount the local is gone before the nodes are. */
+void page_free(struct page *p);
 /* The one the listing goes on with, a reference; NULL: it is to be made. */
 struct page *page_of(struct local *l, struct page *const *newest,
                      struct page *const *last, off_t after);

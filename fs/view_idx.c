@@ -66,8 +66,8 @@ static void field_release(struct node *n)
 {
     struct field_dir *d = field_of(n);
 
-    page_unref(d->local, d->page);
-    page_unref(d->local, d->last);
+    page_free(d->page);
+    page_free(d->last);
     table_unref(d->table);
     free(d->field);
     free(d->path);

@@ -572,13 +572,16 @@ static void result_read(fuse_req_t req, struct node *n, struct handle *h,
         read_unopened(req, n, size, off);
         return;
     }
-    /* The body of a handle that reads is never changed. */
+    /* The body of a handle that reads is never changed; and it stays while it
+     * is being answered, though the reader may be gone by then. */
+    handle_ref(h);
     if (handle_writes(h))
         fuse_reply_err(req, EBADF);
     else if (h->spill >= 0)
         reply_spilled(req, h->spill, size, off);
     else
         reply_part(req, &h->body, size, off);
+    handle_unref(h);
 }
 
 static void result_setattr(fuse_req_t req, struct node *n,
