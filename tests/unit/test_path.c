@@ -177,6 +177,27 @@ static void directories_are_escaped_the_same_way(void **state)
     assert_int_equal(path_dir_name("\xc3", &back), -EILSEQ);
 }
 
+static void texts_may_hold_a_nul(void **state)
+{
+    AUTO_BUF struct buf name = BUF_INIT, back = BUF_INIT, term = BUF_INIT;
+
+    (void)state;
+    path_of_text(".a\0@12", 6, &name);
+    assert_string_equal(name.data, "%2Ea%00%4012");
+    assert_int_equal(path_text(name.data, &back), 0);
+    assert_true(buf_equals(&back, ".a\0@12", 6));
+    assert_int_equal(path_text("a%41", &back), -EINVAL);
+    assert_int_equal(path_text("\xc3", &back), -EILSEQ);
+
+    /* What people type need not be the one form. */
+    assert_int_equal(path_decode("a=x@12%2F%41", &term), 0);
+    assert_string_equal(term.data, "a=x@12/A");
+    assert_int_equal(path_decode("50%", &term), -EINVAL);
+    assert_int_equal(path_decode("%zz", &term), -EINVAL);
+    assert_int_equal(path_decode("%C3", &term), -EILSEQ);
+    assert_string_equal(term.data, "a=x@12/A");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +209,7 @@ int main(void)
         cmocka_unit_test(long_keys_are_shortened),
         cmocka_unit_test(shortened_names_are_utf8_and_whole_escapes),
         cmocka_unit_test(directories_are_escaped_the_same_way),
+        cmocka_unit_test(texts_may_hold_a_nul),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
