@@ -774,6 +774,30 @@ uint32_t table_newest_version(struct table *t, const char *key, size_t key_len)
     return number;
 }
 
+static int by_id(const void *a, const void *b)
+{
+    const struct row *x = *(struct row *const *)a, *y = *(struct row *const *)b;
+
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+size_t table_deleted_rows(struct table *t, struct row ***out)
+{
+    struct row **list;
+    size_t n = ledger_heads_behind(t->ledger, 0, &list), kept = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (list[i]->deleted && list[i]->version > 0)
+            list[kept++] = list[i];
+        else
+            row_unref(list[i]);
+    }
+    if (kept > 0)
+        qsort(list, kept, sizeof(struct row *), by_id);
+    *out = list;
+    return kept;
+}
+
 int table_version_wait(struct table *t, const char *key, size_t key_len,
                        uint32_t number, struct version *out, struct err *err)
 {

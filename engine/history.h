@@ -59,6 +59,10 @@ int table_history_wait(struct table *t, const char *key, size_t key_len,
  * was such a row, as far as anybody knows. */
 uint32_t table_newest_version(struct table *t, const char *key, size_t key_len);
 
+/* In memory: the deletions that are the newest version of their row, as far as
+ * anybody knows of them here, rising by id. References in *out, for free(). */
+size_t table_deleted_rows(struct table *t, struct row ***out);
+
 /* One version; the current one is in memory. -ENOENT: there is none of this
  * number, or it was removed; -EBADMSG: it is damaged. */
 int table_version_wait(struct table *t, const char *key, size_t key_len,

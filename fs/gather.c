@@ -138,10 +138,10 @@ static bool is_whole_line(struct node *n, struct handle *h, const char *data,
 {
     AUTO_BUF struct buf text = BUF_INIT;
 
-    if (!n->type->is_ready || size == 0)
+    if (size == 0 || data[size - 1] != '\n')
         return false;
     all_of(h, &text);
-    return n->type->is_ready(n, text.data, text.len) && data[size - 1] == '\n';
+    return n->type->is_ready(n, text.data, text.len);
 }
 
 void gather_write(struct fuse_req *req, struct node *n, struct handle *h,
@@ -162,8 +162,8 @@ void gather_write(struct fuse_req *req, struct node *n, struct handle *h,
     pthread_mutex_lock(&h->lock);
     h->wrote = true;
     pthread_mutex_unlock(&h->lock);
-    if (is_whole_line(n, h, data, size) &&
-        writer_is_shell(fuse_req_ctx(req)->pid) && take_dirty(h))
+    if (n->type->is_ready && writer_is_shell(fuse_req_ctx(req)->pid) &&
+        is_whole_line(n, h, data, size) && take_dirty(h))
         start(req, n, h, size);
     else
         fuse_reply_write(req, size);

@@ -417,6 +417,13 @@ static void create_field(fuse_req_t req, struct node *dir, const char *name,
                      "characters, a leading '.', '@' before digits)");
         return;
     }
+    /* An editor that may not put its backup here has another place for it. */
+    if (field.data[field.len - 1] == '~') {
+        local_refuse(req, d->local, shown, EPERM,
+                     "it would be a backup, and a field of the row; a field "
+                     "of this name is set by .patch");
+        return;
+    }
     struct node *n = field_node(dir, name, field.data);
     atomic_store(&field_of(n)->made, true);
     gather_open(req, n, fi, NULL, 0, true);
@@ -427,14 +434,17 @@ static int remove_work(struct call *c, struct err *err)
 {
     struct fields_dir *d = dir_of(c->node);
     struct reading *g = c->data;
-    AUTO_BUF struct buf field = BUF_INIT, patch = BUF_INIT;
+    AUTO_BUF struct buf field = BUF_INIT, patch = BUF_INIT, value = BUF_INIT;
 
-    (void)err;
-    g->r = path_dir_name(c->name, &field);
-    if (g->r < 0) {
+    if (path_dir_name(c->name, &field) < 0) {
         g->r = -ENOENT;
         return 0;
     }
+    load_row(c, err);
+    /* Made and never written: its name is all that goes. */
+    if (g->r < 0 ||
+        !value_text(g->text->data, g->text->len, field.data, &value, NULL))
+        return 0;
     buf_addc(&patch, '{');
     buf_add_json(&patch, field.data, field.len);
     buf_addstr(&patch, ":null}");

@@ -1,6 +1,7 @@
 /* <table>/.history/<key>/: a row's versions as files, oldest first, and .log,
- * a line for each of them. Its listing has the keys of the rows that are there;
- * a row that was deleted is found by its name.
+ * a line for each of them. Its listing has the keys of the rows that are there,
+ * and of deleted ones as far as the engine has them in memory; what was deleted
+ * is found by its name in any case.
  *
  * What is listed asks Discord, on a thread that may wait. Between the pages of
  * a listing it is kept here; then the kernel keeps it, until the row has
@@ -25,8 +26,10 @@
 #define PAGE_ROWS 256
 #define LOG_NAME ".log"
 
-/* Offsets in the listing of all keys: rows by their place, behind the dots. */
+/* Offsets in the listing of all keys: rows by their place, behind the dots;
+ * then rows that were deleted, by the message that did it. */
 #define ROWS_AT 2
+#define DELETED_AT ((off_t)1 << 62)
 
 struct history_dir {
     struct node node;
@@ -163,30 +166,64 @@ static void lookup_key(fuse_req_t req, struct node *dir, const char *name)
                    call_new(dir, name, lookup_key_run));
 }
 
+static bool add_key(struct listing *l, struct table *t, const struct row *row,
+                    off_t next)
+{
+    AUTO_BUF struct buf name = BUF_INIT;
+    struct stat st = {
+        .st_ino = dir_ino(t, row_key(row), row->key_len),
+        .st_mode = S_IFDIR,
+    };
+
+    path_of_key_dir(row_key(row), row->key_len, &name);
+    return listing_add(l, name.data, NULL, &st, next);
+}
+
+static bool add_rows(struct listing *l, struct table *t)
+{
+    uint64_t after = l->after > ROWS_AT ? (uint64_t)(l->after - ROWS_AT) : 0;
+    struct row *rows[PAGE_ROWS];
+    bool room = true;
+    size_t n;
+
+    while (room && (n = row_list(t, after, rows, PAGE_ROWS)) > 0) {
+        after = rows[n - 1]->seq;
+        for (size_t i = 0; i < n; i++) {
+            room =
+                room && add_key(l, t, rows[i], (off_t)rows[i]->seq + ROWS_AT);
+            row_unref(rows[i]);
+        }
+    }
+    return room;
+}
+
+/* A shortened name leads to a row that is there alone, so a deleted one is not
+ * listed by it. */
+static void add_deleted(struct listing *l, struct table *t)
+{
+    struct row **rows;
+    size_t n = table_deleted_rows(t, &rows);
+    bool room = true;
+
+    for (size_t i = 0; i < n; i++) {
+        off_t at = DELETED_AT + (off_t)rows[i]->id;
+        if (at > l->after &&
+            !path_is_shortened(row_key(rows[i]), rows[i]->key_len))
+            room = room && add_key(l, t, rows[i], at);
+        row_unref(rows[i]);
+    }
+    free(rows);
+}
+
 static void list_keys_run(fuse_req_t req, struct call *c)
 {
     struct listing *l = &c->listing;
     struct table *t = table_view_of(c->node)->table;
-    uint64_t after = l->after > ROWS_AT ? (uint64_t)l->after - ROWS_AT : 0;
-    struct row *rows[PAGE_ROWS];
-    size_t n;
 
     l->req = req;
-    bool room = listing_dots(l, history_ino(table_id(t)), table_id(t));
-    while (room && (n = row_list(t, after, rows, PAGE_ROWS)) > 0) {
-        after = rows[n - 1]->seq;
-        for (size_t i = 0; i < n; i++) {
-            AUTO_BUF struct buf name = BUF_INIT;
-            struct stat st = {
-                .st_ino = dir_ino(t, row_key(rows[i]), rows[i]->key_len),
-                .st_mode = S_IFDIR,
-            };
-            path_of_key_dir(row_key(rows[i]), rows[i]->key_len, &name);
-            room = room && listing_add(l, name.data, NULL, &st,
-                                       (off_t)rows[i]->seq + ROWS_AT);
-            row_unref(rows[i]);
-        }
-    }
+    if (listing_dots(l, history_ino(table_id(t)), table_id(t)) &&
+        (l->after >= DELETED_AT || add_rows(l, t)))
+        add_deleted(l, t);
     listing_reply(l);
 }
 

@@ -38,8 +38,9 @@ assert_ok rm "$F/u_1/email"
 assert_eq "$(jq -c 'has("email")' "$T/u_1.json")" false
 assert_fails [ -e "$F/u_1/email" ]
 if command -v vim >"$WORK/out"; then
-    assert_ok vim -es -u NONE -c 's/37/38/' -c 'set nowritebackup noswapfile' -c 'wq' "$F/u_1/age"
+    assert_ok vim -es -u NONE -c 's/37/38/' -c 'wq' "$F/u_1/age"
     assert_eq "$(cat "$F/u_1/age")" 38
+    assert_eq "$(ls "$F/u_1" | LC_ALL=C sort | paste -sd' ')" "a%2Fb age id name tags"
 fi
 
 # By the schema.

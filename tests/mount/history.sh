@@ -55,9 +55,10 @@ assert_ok cp "$H/u_1/2.json" "$T/u_1.json"
 assert_eq "$(cat "$T/u_1.json")" "$(cat "$H/u_1/2.json")"
 assert_eq "$(ls "$H/u_1" | paste -sd' ')" "1.json 2.json 4.json 5.json"
 
-# A row that is gone is not listed, and found; .history itself is not listed.
+# A row that is gone is listed and found; .history itself is not listed.
 assert_ok rm "$T/u_1.json"
-assert_eq "$(ls "$H")" ""
+assert_eq "$(ls "$T")" ""
+assert_eq "$(ls "$H")" u_1
 assert_eq "$(ls "$H/u_1" | paste -sd' ')" "1.json 2.json 4.json 5.json"
 assert_eq "$(tail -n 1 "$H/u_1/.log" | cut -f1,4)" $'6\tdelete'
 assert_ok cp "$H/u_1/4.json" "$T/u_1.json"
@@ -74,6 +75,14 @@ jq -nc --rawfile x "$WORK/x" '{id:"big",x:$x}' >"$T/big.json" || fail "a large r
 cp "$T/big.json" "$WORK/big"
 echo '{"id":"big"}' >"$T/big.json" || fail "a small one"
 assert_ok cmp "$H/big/1.json" "$WORK/big"
+
+# A name that is too long for a file is shortened here as it is there.
+long=$(printf 'k%.0s' {1..300})
+printf '{"id":"%s"}\n' "$long" >"$WORK/long"
+assert_ok cp "$WORK/long" "$T/.import/insert.ndjson"
+name=$(ls "$T" | grep kkkk)
+assert_eq "$(cat "$H/${name%.json}/1.json")" "$(cat "$WORK/long")"
+assert_ok rm "$T/$name"
 
 # All of it again in another process.
 stop_mount
