@@ -594,6 +594,9 @@ void verify_leave(struct verify *v)
         free(kn);
     }
     v->n_known = 0;
+    free(v->places);
+    v->places = NULL;
+    v->n_places = v->cap_places = 0;
     free(v->refs);
     v->refs = NULL;
     v->n_refs = v->cap_refs = 0;

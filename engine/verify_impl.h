@@ -317,6 +317,14 @@ struct known {
     char data[];
 };
 
+/* Where a row is that the snapshot tells with which history begins. */
+struct fact_place {
+    uint32_t key;    /* in scan.keys */
+    uint64_t id;     /* the version's message */
+    uint64_t home;   /* its row message; 0: none */
+    uint64_t holder; /* whose attachment is its text; 0: the snapshot has it */
+};
+
 /* One run of verify. */
 struct verify {
     struct engine *engine;
@@ -337,6 +345,8 @@ struct verify {
     struct scan *scan;
     struct known *known;
     size_t n_known;
+    struct fact_place *places; /* by key, of each the last that was read */
+    size_t n_places, cap_places;
     uint64_t known_upto[2]; /* what memory had when the reading began, of the
                                channel and of the thread */
     uint64_t vacuumed; /* what stands before this message may be gone, and the

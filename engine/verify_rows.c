@@ -305,8 +305,44 @@ static void tell_spare_home(struct verify *v, const struct scan_key *k,
                        "versions are past the retention.";
 }
 
+/* What the snapshot at which history begins says of a key; NULL: nothing. */
+static const struct fact_place *fact_place(const struct verify *v,
+                                           const struct scan_key *k)
+{
+    size_t low = 0, high = v->n_places;
+
+    if (k->records == NONE)
+        return NULL;
+    uint32_t key = v->scan->records[k->records].key;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        if (v->places[mid].key < key)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < v->n_places && v->places[low].key == key ? &v->places[low]
+                                                          : NULL;
+}
+
+/* A row that is told by the snapshot alone, and its text by nobody. */
+static void check_fact(struct verify *v, const struct scan_key *k)
+{
+    const struct scan *s = v->scan;
+    const struct scan_record *live = scan_live(s, k);
+    const struct fact_place *p = live ? fact_place(v, k) : NULL;
+
+    if (p && (live->flags & SCAN_FACT) && p->id == live->id && p->holder &&
+        scan_find_message(s, p->holder) == NONE)
+        verify_add(v, KIND_missing_attachment, 0, p->holder, k,
+                   "the text of '%s' was an attachment of message %llu, which "
+                   "is not there any more",
+                   k->text, ULL(p->holder));
+}
+
 /* Was there a message that showed the row, and is it gone? Told by a copy of
- * what it committed, or by the open table. 0: no. */
+ * what it committed, by the snapshot at which history begins, or by the open
+ * table. 0: no. */
 static uint64_t lost_home(const struct verify *v, const struct scan_key *k,
                           uint64_t deletion)
 {
@@ -322,6 +358,10 @@ static uint64_t lost_home(const struct verify *v, const struct scan_key *k,
             scan_find_message(s, r->id) == NONE && r->id > lost)
             lost = r->id;
     }
+    const struct fact_place *p = fact_place(v, k);
+    if (p && p->home && p->id > deletion &&
+        scan_find_message(s, p->home) == NONE && p->home > lost)
+        lost = p->home;
     if (!v->table)
         return lost;
     struct row *row = ledger_head(v->table->ledger, k->text, k->len);
@@ -571,6 +611,7 @@ void verify_rows(struct verify *v)
         v->sum->rows += v->table && scan_live(s, s->keys[i]);
         if (s->thread)
             check_homes(v, s->keys[i]);
+        check_fact(v, s->keys[i]);
         check_schema(v, s->keys[i]);
     }
     for (size_t i = 0; i < s->n_fields; i++)

@@ -128,6 +128,43 @@ static void values_of(const struct scan *s, const struct snapshot_line *l,
     }
 }
 
+static void note_place(struct verify *v, uint32_t key,
+                       const struct snapshot_line *l)
+{
+    if (v->n_places == v->cap_places) {
+        v->cap_places = v->cap_places ? v->cap_places * 2 : 64;
+        v->places = xrealloc(v->places, v->cap_places * sizeof(*v->places));
+    }
+    v->places[v->n_places++] = (struct fact_place){
+        .key = key,
+        .id = l->rec.id,
+        .home = l->home,
+        .holder = l->rec.text ? 0 : l->rec.holder,
+    };
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct fact_place *x = a, *y = b;
+
+    if (x->key != y->key)
+        return x->key < y->key ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* Of a chain of snapshots the later tell of some keys again. */
+static void order_places(struct verify *v)
+{
+    size_t n = 0;
+
+    if (v->n_places)
+        qsort(v->places, v->n_places, sizeof(*v->places), by_key);
+    for (size_t i = 0; i < v->n_places; i++)
+        if (i + 1 == v->n_places || v->places[i + 1].key != v->places[i].key)
+            v->places[n++] = v->places[i];
+    v->n_places = n;
+}
+
 static void take_fact(struct snaps *ss, const struct snapshot_line *l)
 {
     struct scan *s = ss->v->scan;
@@ -143,6 +180,8 @@ static void take_fact(struct snaps *ss, const struct snapshot_line *l)
     if (rec.text)
         record_digest(&rec, rec.text, rec.text_len, rec.sha);
     scan_add_fact(s, &rec, values);
+    if (rec.verb == RECORD_PUT)
+        note_place(ss->v, s->records[s->n_records - 1].key, l);
     free(values);
 }
 
@@ -402,6 +441,7 @@ int verify_snapshots(struct verify *v, struct err *err)
         keep(&ss, &v->scan->kept[i]);
     if (v->vacuumed)
         r = read_facts(&ss, err);
+    order_places(v);
     find_kept(&ss);
     if (r == 0)
         scan_play(v->scan);

@@ -123,3 +123,28 @@ made snapshot-restore prod users kept
 assert_exit 0 dbcord get prod users big
 assert_eq "$(jq -c .small "$WORK/out")" true
 assert_exit 0 dbcord verify prod
+
+# What stood before the mark may be gone, but not a row's own message, nor one
+# whose attachment is a row's text.
+made table-create prod after
+made insert prod after small '{"n":1}'
+made insert prod after large "{\"n\":1,\"t\":\"$(head -c 5000 /dev/zero | tr '\0' x)\"}"
+made update prod after large "{\"n\":2,\"t\":\"$(head -c 5000 /dev/zero | tr '\0' y)\"}"
+assert_exit 0 dbcord get prod after large --meta
+text=$(jq -r .message_id "$WORK/out")
+assert_exit 0 dbcord get prod after small --meta
+home=$(jq -r .message_id "$WORK/out")
+made update prod after small '{"n":2}'
+made update prod after small '{"n":3}'
+assert_exit 0 dbcord vacuum prod after --versions 1 --days 0
+[ "$(jq -s length "$WORK/out")" -gt 0 ] || fail "nothing went"
+assert_exit 0 dbcord inspect prod after
+cp "$WORK/out" "$WORK/where"
+discord DELETE "/channels/$(jq -r .channel_id "$WORK/where")/messages/$home" >"$WORK/done"
+assert_exit 1 dbcord verify prod after
+assert_eq "$(jq -r 'select(.kind == "missing_row_message") | .message_id' "$WORK/out")" "$home"
+assert_exit 0 dbcord verify prod after --repair
+assert_exit 0 dbcord verify prod after
+discord DELETE "/channels/$(jq -r .history_id "$WORK/where")/messages/$text" >"$WORK/done"
+assert_exit 1 dbcord verify prod after
+assert_eq "$(jq -r 'select(.kind == "missing_attachment") | [.key, .message_id] | join(" ")' "$WORK/out")" "large $text"
