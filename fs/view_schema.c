@@ -44,9 +44,11 @@ static void store(void *arg)
     struct commit *c = arg;
     struct table *t = table_view_of(c->node)->table;
     struct err err = ERR_INIT;
-    struct schema *s = NULL;
+    struct schema *old = table_schema(t), *s = NULL;
 
-    int r = schema_parse(c->text, c->len, &s, &err);
+    /* What the text does not say of the key and of indexes stays. */
+    int r = schema_parse_over(old, c->text, c->len, &s, &err);
+    schema_unref(old);
     if (r == 0)
         r = table_open_wait(t, &err);
     if (r == 0)

@@ -55,6 +55,11 @@ assert_match "$(tail -n 1 "$T/.errors")" 'u_1'
 echo '{"id":"u_1","email":"a@x.org"}' >"$T/u_1.json" || fail "update"
 assert_ok eval "cat '$WORK/schema' >'$T/.schema.json'"
 assert_eq "$(jq -c .required "$T/.schema.json")" '["id","email"]'
+# What a new text does not say of the key stays.
+echo '{"required":["email"],"properties":{"id":"str","email":"str","age":"int"}}' >"$T/.schema.json" ||
+    fail "a schema without a key: $(tail -n 1 "$T/.errors")"
+assert_eq "$(jq -r .pk "$T/.schema.json")" id
+assert_ok eval "cat '$WORK/schema' >'$T/.schema.json'"
 failure_of "echo '{\"id\":\"u_2\"}' >'$T/u_2.json'" >"$WORK/said"
 assert_match "$(tail -n 1 "$T/.errors")" 'email'
 failure_of "echo '{\"id\":\"u_2\",\"email\":\"b\",\"age\":\"old\"}' >'$T/u_2.json'" >"$WORK/said"
