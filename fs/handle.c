@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "engine/base/alloc.h"
+#include "fs/changes.h"
 #include "fs/fs.h"
 
 struct handle *handle_new(struct node *n, int flags)
@@ -25,6 +26,7 @@ struct handle *handle_new(struct node *n, int flags)
 
 static void destroy(struct handle *h)
 {
+    follower_free(h->follower);
     edit_release(&h->edit);
     buf_release(&h->body);
     if (h->spill >= 0)

@@ -14,6 +14,7 @@
 #include "fs/edit.h"
 
 struct draft;
+struct follower;
 struct fuse_file_info;
 struct fuse_req;
 struct node;
@@ -25,6 +26,8 @@ struct handle {
     struct node *node; /* a reference; set at creation, as flags */
     int flags;         /* of open(2) */
     bool direct;       /* the kernel keeps nothing of it */
+
+    struct follower *follower; /* of .changes: owned; set at creation */
 
     pthread_mutex_t lock; /* leaf; guards all below */
     struct buf body;      /* of a text made at open */

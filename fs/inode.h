@@ -20,6 +20,7 @@
 
 struct commit;
 struct fuse_file_info;
+struct fuse_pollhandle;
 struct fuse_req;
 struct handle;
 struct inodes;
@@ -69,6 +70,16 @@ struct node_type {
                  struct fuse_file_info *fi);
     void (*read)(struct fuse_req *req, struct node *n, struct handle *h,
                  size_t size, off_t off);
+    /* Instead of read, where it may wait: flags are those of the open file
+     * now, O_NONBLOCK among them. */
+    void (*follow)(struct fuse_req *req, struct node *n, struct handle *h,
+                   size_t size, off_t off, int flags);
+    /* Can it be read without waiting? ph, if there is one, is kept to tell. */
+    void (*poll)(struct fuse_req *req, struct node *n, struct handle *h,
+                 struct fuse_pollhandle *ph);
+    /* Attributes are asked for through an open file: somebody wants to know
+     * where it ends (lseek). */
+    void (*end_asked)(struct node *n, struct handle *h);
     void (*write)(struct fuse_req *req, struct node *n, struct handle *h,
                   const char *data, size_t size, off_t off);
     /* Of what is not a document, at close and fsync; NULL: nothing to do. */

@@ -17,6 +17,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/str.h"
+#include "fs/changes.h"
 #include "fs/file.h"
 #include "fs/fs.h"
 #include "fs/handle.h"
@@ -178,6 +179,8 @@ static void row_changed(struct mount *m, const struct change *c)
         notify_changed(m->notify, dir);
     history_changed(dir, row, there != was);
     fields_changed(dir, row);
+    /* Last, so that who reads of it and looks sees it. */
+    changes_tell(m, dir, c);
     node_unref(n);
     node_unref(dir);
 }
@@ -238,6 +241,8 @@ void mount_watch(void *mount, const struct change *c)
             row_voided(m, c);
             break;
         case CHANGE_TABLE:
+            if (c->gone)
+                changes_gone(m, c->table);
             name = table_name(c->table);
             local_changed(local_of(m, table_id(c->table)));
             dir_changed(
@@ -429,6 +434,7 @@ static void allow_parallel_lookups(struct fuse_session *se)
 static void finish_up(struct mount *m)
 {
     atomic_store(&m->ending, true);
+    changes_end(m);
     pendings_expire(m->pendings, END_PATIENCE_MS);
     notify_stop(m->notify);
 }
@@ -551,6 +557,8 @@ static void let_go(struct mount *m)
     m->serving = false;
     pthread_rwlock_unlock(&m->watch);
 
+    atomic_store(&m->ending, true);
+    changes_end(m);
     /* Where the mount was taken away there was no finish_up(), and the kernel
      * has let go of all that waited. */
     pendings_drain(m->pendings, END_PATIENCE_MS);

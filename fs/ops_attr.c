@@ -10,6 +10,8 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct node *n = fs_node(req, ino);
 
+    if (n->type->end_asked && handle_of(fi))
+        n->type->end_asked(n, handle_of(fi));
     if (n->type->document && document_attr(req, n, handle_of(fi)))
         return;
     if (n->type->getattr)

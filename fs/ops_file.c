@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 
 #include "engine/base/alloc.h"
@@ -110,10 +111,27 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
     struct node *n = fs_node(req, ino);
     struct handle *h = handle_of(fi);
 
-    if (n->type->read)
+    if (n->type->follow)
+        n->type->follow(req, n, h, size, off, fi->flags);
+    else if (n->type->read)
         n->type->read(req, n, h, size, off);
     else
         read_text(req, n, h, size, off);
+}
+
+void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
+             struct fuse_pollhandle *ph)
+{
+    struct node *n = fs_node(req, ino);
+
+    if (n->type->poll) {
+        n->type->poll(req, n, handle_of(fi), ph);
+        return;
+    }
+    /* As an ordinary file: never is there anything to wait for. */
+    if (ph)
+        fuse_pollhandle_destroy(ph);
+    fuse_reply_poll(req, POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM);
 }
 
 /* A text of several pieces, of which some were taken, may be finished. */
@@ -196,6 +214,7 @@ const struct fuse_lowlevel_ops fs_ops = {
     .create = op_create,
     .open = op_open,
     .read = op_read,
+    .poll = op_poll,
     .write = op_write,
     .flush = op_flush,
     .fsync = op_fsync,

@@ -221,6 +221,14 @@ void pending_cancels(struct pending *p, atomic_bool *flag)
     pthread_mutex_unlock(&p->owner->lock);
 }
 
+bool pending_is_over(struct pending *p)
+{
+    pthread_mutex_lock(&p->owner->lock);
+    bool over = p->req == NULL;
+    pthread_mutex_unlock(&p->owner->lock);
+    return over;
+}
+
 struct fuse_req *pending_finish(struct pending *p)
 {
     struct pendings *ps = p->owner;

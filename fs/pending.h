@@ -52,6 +52,9 @@ int pending_write(struct pending *p, struct table *t, const struct write *w,
  * work that looks at it now and then. */
 void pending_cancels(struct pending *p, atomic_bool *flag);
 
+/* Was it answered with EINTR? For its owner alone. */
+bool pending_is_over(struct pending *p);
+
 /* The end, exactly once: the request to answer, or NULL where it was answered
  * with EINTR. Frees p. The owner goes on being waited for until he has cleaned
  * up: pendings_unhold(). */

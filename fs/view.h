@@ -28,6 +28,7 @@ bool view_reply(struct fuse_req *req, struct node *dir,
                 const struct node_type *const *views, const char *name);
 
 /* view_*.c */
+extern const struct node_type view_changes;
 extern const struct node_type view_control, view_status, view_log, view_schema,
     view_errors, view_rejected, view_find_dir, view_idx,
     view_history;
