@@ -14,6 +14,7 @@
 #include "engine/engine_impl.h"
 #include "engine/fold.h"
 #include "engine/indexer.h"
+#include "engine/json.h"
 #include "engine/name.h"
 
 static void changed(void *arg, const struct ledger_change *list, size_t n)
@@ -558,6 +559,22 @@ int table_rename(struct table *t, struct namespace *to, const char *name,
 
 #define OFFENDERS 3
 
+static int check_row(const struct schema *s, const struct row *row,
+                     const struct text *text, struct err *err)
+{
+    AUTO_BUF struct buf out = BUF_INIT;
+    struct json_member m;
+
+    int r = schema_check(s, row_key(row), row->key_len, text->data, text->len,
+                         &out, NULL, err);
+    /* A write would fill it in; a row that is there has it, or nobody could
+     * tell from its text whose it is. */
+    if (r == 0 && !json_find(text->data, text->len, schema_pk(s), &m))
+        r = err_set(err, -EINVAL, "field '%s' is missing: the primary key",
+                    schema_pk(s));
+    return r;
+}
+
 /* Which rows would the new schema refuse? */
 static int check_rows(struct table *t, const struct schema *s, struct err *err)
 {
@@ -570,14 +587,11 @@ static int check_rows(struct table *t, const struct schema *s, struct err *err)
     while (r == 0 && (n = ledger_list(t->ledger, after, rows, 64)) > 0) {
         after = rows[n - 1]->seq;
         for (size_t i = 0; i < n; i++) {
-            AUTO_BUF struct buf out = BUF_INIT;
             struct text *text = NULL;
             struct err why = ERR_INIT;
             if (r == 0)
                 r = ledger_load_text_wait(t->ledger, rows[i], &text, err);
-            if (r == 0 &&
-                schema_check(s, row_key(rows[i]), rows[i]->key_len, text->data,
-                             text->len, &out, NULL, &why) < 0 &&
+            if (r == 0 && check_row(s, rows[i], text, &why) < 0 &&
                 ++bad <= OFFENDERS)
                 buf_printf(&named, "%s'%.60s' (%s)", bad > 1 ? ", " : "",
                            row_key(rows[i]), why.text);

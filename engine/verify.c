@@ -139,8 +139,11 @@ static int tell_all(struct verify *v, struct err *err)
 
     if (v->o->repair)
         r = verify_repair(v, err);
-    for (struct item *it = v->items; it && r == 0; it = it->next)
+    for (struct item *it = v->items; it && r == 0; it = it->next) {
+        if (!v->o->repair)
+            it->f.repairable = it->how != REPAIR_NOT;
         r = tell(v, &it->f, 1, err);
+    }
     for (int k = 0; k < KINDS && r == 0; k++) {
         AUTO_BUF struct buf text = BUF_INIT;
         if (!v->unnamed[k])

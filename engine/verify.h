@@ -33,8 +33,9 @@ struct finding {
     uint64_t channel, message; /* where it is, or was; 0: nowhere */
     const char *text;          /* what is wrong: a sentence */
     const char *remedy;        /* what to do about it: a sentence */
-    bool repairable;
-    bool repaired; /* with options.repair: it has been healed */
+    bool repairable; /* could it be; without options.repair: it would be tried
+                      */
+    bool repaired;   /* with options.repair: it has been healed */
 };
 
 /* "note", "warning", "error" */

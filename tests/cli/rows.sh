@@ -75,6 +75,8 @@ schema='{"pk":"id","required":["email"],"properties":{"email":"str"}}'
 assert_exit 4 dbcord schema-set prod users "$schema"
 assert_said 'u_[2-5]'
 assert_exit 4 dbcord schema-set prod users '{"pk":1}'
+assert_exit 4 dbcord schema-set prod users '{"pk":"other"}'
+assert_said "field 'other' is missing: the primary key"
 assert_exit 0 dbcord schema-set prod users "$schema" --force
 assert_eq "$(out)" "$schema"
 assert_exit 4 dbcord insert prod users u_7 '{"email":7}'

@@ -33,6 +33,7 @@ assert_heals() { # kind message exit [key]
     [ -z "${4:-}" ] || assert_eq "$(finding "$1" .key)" "$4"
     assert_eq "$(finding "$1" '.text | length > 0')" true
     assert_eq "$(finding "$1" '.remedy | length > 0')" true
+    assert_eq "$(finding "$1" .repairable)" true
     assert_exit 0 dbcord verify prod --repair
     assert_eq "$(finding "$1" .repaired)" true
     assert_clean
