@@ -28,7 +28,6 @@
 #include "engine/base/log.h"
 #include "engine/job.h"
 #include "engine/ledger_impl.h"
-#include "engine/load_impl.h"
 #include "engine/plan.h"
 #include "engine/text.h"
 
@@ -401,7 +400,7 @@ static void look_around(void *arg)
     struct group *g = arg;
     struct err err = ERR_INIT;
 
-    int r = load_missed(g->l, &err);
+    int r = load_missed(g->l, g->answer.id, &err);
     if (r < 0) {
         AUTO_STR char *label = ledger_label(g->l);
         log_warn("%s: this was saved as message %llu; whether another program "

@@ -141,6 +141,10 @@ void ledger_gap(struct ledger *l);
 /* Messages up to this may have been removed by a vacuum; 0: none was. */
 uint64_t ledger_vacuumed(struct ledger *l);
 
+/* In a process that no events are told: what others wrote since is read. Else
+ * there is nothing to do. It must be open. */
+int ledger_catch_up(struct ledger *l, struct err *err);
+
 /* The newest message of its channel and of its thread that is known here, by
  * whatever way. */
 void ledger_known(struct ledger *l, uint64_t upto[2]);

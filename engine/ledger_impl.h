@@ -237,6 +237,10 @@ struct news *ledger_news_locked(struct ledger *l);
 /* Tells the news; not under the lock. */
 void ledger_deliver(struct ledger *l);
 
+/* What came since the last listing, up to this message. Waits; not beside a
+ * listing after a gap in the events. load.c */
+int load_missed(struct ledger *l, uint64_t upto, struct err *err);
+
 /* All there is to tell has been told. ledger_tail.c */
 void ledger_note_told_locked(struct ledger *l);
 

@@ -286,6 +286,8 @@ static int load_message(struct loading *ld, int place,
     struct err why = ERR_INIT;
     int res = 0;
 
+    if (ld->upto && m->id > ld->upto)
+        return 0;
     ledger_lock(l);
     bool ours = ledger_wants_locked(l, m) && !commit_takes_echo_locked(l, m);
     if (ours && place == IN_THREAD && snapshot_is(m)) {
@@ -383,12 +385,13 @@ int load_from(struct loading *ld, uint64_t at[2], int places, struct err *err)
 
 #define RELIST_PAUSE_MOST_MS 60000
 
-int load_missed(struct ledger *l, struct err *err)
+int load_missed(struct ledger *l, uint64_t upto, struct err *err)
 {
     struct changes changes = {0};
     struct loading ld = {.l = l,
                          .priority = REMOTE_INTERACTIVE,
                          .closing = true,
+                         .upto = upto,
                          .out = &changes};
 
     ledger_lock(l);
@@ -400,11 +403,19 @@ int load_missed(struct ledger *l, struct err *err)
 
     int r = load_from(&ld, at, LOAD_CHANNEL | LOAD_THREAD, err);
     ledger_lock(l);
-    for (int i = 0; i < 2 && r == 0; i++)
+    for (int i = 0; i < 2 && r == 0; i++) {
+        if (at[i] > upto)
+            at[i] = upto;
         if (at[i] > l->seen[i])
             l->seen[i] = at[i];
+    }
     ledger_unlock(l);
     return r;
+}
+
+int ledger_catch_up(struct ledger *l, struct err *err)
+{
+    return l->core->alone ? load_missed(l, UINT64_MAX, err) : 0;
 }
 
 void load_relist(void *arg)

@@ -23,6 +23,7 @@ struct loading {
     enum remote_priority priority;
     bool reload;         /* l->next is loaded, not l->fold */
     bool closing;        /* the engine's closing does not end it */
+    uint64_t upto;       /* not 0: what is behind it is left for later */
     struct changes *out; /* NULL: nobody has seen what was before */
     struct fetch fetches[LOAD_FETCHES];
     size_t first_fetch, n_fetches;
@@ -40,10 +41,6 @@ int load_page(struct loading *ld, int place, const struct remote_message *list,
 #define LOAD_CHANNEL 1
 #define LOAD_THREAD 2
 int load_from(struct loading *ld, uint64_t at[2], int places, struct err *err);
-
-/* On a job: what came since the last listing. Waits; not beside
- * load_relist(). */
-int load_missed(struct ledger *l, struct err *err);
 
 /* On a job: what came while the connection was lost. */
 void load_relist(void *arg);

@@ -474,6 +474,8 @@ static int become(struct table *t, const struct schema *s,
         set_making(t, NULL);
     if (!is_ready)
         unmake_channels(t, p);
+    if (r == 0 && any_new)
+        r = ledger_catch_up(t->ledger, err);
     if (r == 0 && any_new) {
         r = check_all_unique(t, p, err);
         if (r == -EEXIST)
