@@ -418,7 +418,12 @@ void slash_interaction(struct slash *s, struct json_object *data)
     t->slash = s;
     t->refs = 1;
     t->came_ms = clock_mono_ms();
-    int r = interaction_parse(data, &t->in, &err);
+    /* A tree of one's own: json-c counts references without a lock, unless it
+     * was built to. */
+    struct json_object *copy = NULL;
+    json_object_deep_copy(data, &copy, NULL);
+    int r = interaction_parse(copy, &t->in, &err);
+    json_object_put(copy);
     if (r < 0) {
         log_warn("slash command: %s", err_text(&err, r));
         if (t->in.id && t->in.token && t->in.user_name)

@@ -32,8 +32,7 @@ struct slash_options {
  * engine's. Does not wait. */
 struct slash *slash_start(const struct slash_options *o);
 
-/* An INTERACTION_CREATE's data. Never blocks; the json is read during the call
- * and kept by reference. */
+/* An INTERACTION_CREATE's data. Never blocks; the json is copied. */
 void slash_interaction(struct slash *s, struct json_object *data);
 
 /* What is running is answered, what waits is declined. After bot_stop(), before
