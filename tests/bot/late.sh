@@ -32,6 +32,16 @@ control faults '{"route":"/interactions/{id}/{token}/callback","method":"POST","
 types dbc_insert database=prod table=users key=thrice 'value_json={"n":3}'
 assert_sees '"key":"thrice"'
 
+# What comes again after the connection was dead for longer than a person waits
+# is not run: that person has been told that nothing answered.
+control gateway '{"do":"silence"}' >"$WORK/out"
+types dbc_insert database=prod table=users key=unheard 'value_json={}'
+assert_match "$(jq -r '.failed // "no"' "$WORK/seen")" 'respond'
+control gateway '{"do":"drop"}' >"$WORK/out"
+wait_for grep -q 'dbc_insert of owner came too late and was not run' "$WORK/daemon.log"
+assert_exit 3 dbcord get prod users unheard
+wait_for bot_is_ready
+
 # A quarter of an hour passes meanwhile: the answer has nowhere to go, the row
 # is there, and the process is none the worse for it.
 put_off() {
