@@ -44,10 +44,10 @@ class Emulator:
         with urllib.request.urlopen(f"{self.control}/{path}", data, timeout=120) as answer:
             return json.load(answer)
 
-    def types(self, command, **options):
+    def types(self, name, **options):
         """What the person sees, in one text; None: no answer in time."""
         try:
-            seen = self.ask("interactions", {"user": "owner", "command": command,
+            seen = self.ask("interactions", {"user": "owner", "command": name,
                                              "options": options})
         except urllib.error.HTTPError as e:
             return f"refused by the client: {e.read().decode()}"
@@ -127,48 +127,57 @@ def flood(emulator, commands, seconds):
     return answers, took
 
 
+def run(options, apart, emulator, where, others):
+    def start(*arguments):
+        others.append(Program(options.dbcord, emulator, *arguments))
+        return others[-1]
+
+    def is_up():
+        text = emulator.types("dbc_help", command="get")
+        return text is not None and "/dbc_get" in text
+
+    mount = start("mount", where, "-f", *(["-o", "nobot"] if apart else []))
+    mount.until(lambda: os.path.exists(where + "/.dbcord/status.json"))
+    if apart:
+        start("bot")
+    mount.until(is_up)
+    emulator.types("dbc_init", database="prod")
+    emulator.types("dbc_table_create", database="prod", table="users")
+    row = where + "/home/prod/users/r0.json"
+    mount.until(lambda: os.path.isdir(os.path.dirname(row)))
+    with open(row, "w") as f:
+        f.write('{"id":"r0","pad":"%s"}\n' % ("x" * 200))
+
+    before = reads_a_second(start_reader(row, options.seconds))
+    reader = start_reader(row, options.seconds)
+    answers, took = flood(emulator, options.commands, options.seconds)
+    during = reads_a_second(reader)
+    print(json.dumps({
+        "bot": "another process" if apart else "the mount's process",
+        "commands": options.commands,
+        "seconds": options.seconds,
+        "unanswered": sum(1 for a in answers if a is None),
+        "declined": sum(1 for a in answers if a and "Too many" in a),
+        "not_done": sum(1 for a in answers if a and "Not done" in a),
+        "median_ms": round(statistics.median(took) * 1000),
+        "slowest_ms": round(max(took) * 1000),
+        "reads_before": round(before),
+        "reads_ratio": round(during / before, 2),
+    }), flush=True)
+
+
 def measure(options, apart):
+    """Everything ends before the directory goes, which was a mount."""
     emulator = Emulator(options.emulator)
-    with tempfile.TemporaryDirectory() as where:
-        mount = Program(options.dbcord, emulator, "mount", where, "-f",
-                        *(["-o", "nobot"] if apart else []))
-        mount.until(lambda: os.path.exists(where + "/.dbcord/status.json"))
-        others = [mount]
-        if apart:
-            others.append(Program(options.dbcord, emulator, "bot"))
-
-        def is_up():
-            text = emulator.types("dbc_help", command="get")
-            return text is not None and "/dbc_get" in text
-
-        mount.until(is_up)
-        emulator.types("dbc_init", database="prod")
-        emulator.types("dbc_table_create", database="prod", table="users")
-        row = where + "/home/prod/users/r0.json"
-        mount.until(lambda: os.path.isdir(os.path.dirname(row)))
-        with open(row, "w") as f:
-            f.write('{"id":"r0","pad":"%s"}\n' % ("x" * 200))
-
-        before = reads_a_second(start_reader(row, options.seconds))
-        reader = start_reader(row, options.seconds)
-        answers, took = flood(emulator, options.commands, options.seconds)
-        during = reads_a_second(reader)
-        declined = sum(1 for a in answers if a and "Too many" in a)
-        print(json.dumps({
-            "bot": "another process" if apart else "the mount's process",
-            "commands": options.commands,
-            "seconds": options.seconds,
-            "unanswered": sum(1 for a in answers if a is None),
-            "declined": declined,
-            "not_done": sum(1 for a in answers if a and "Not done" in a),
-            "median_ms": round(statistics.median(took) * 1000),
-            "slowest_ms": round(max(took) * 1000),
-            "reads_before": round(before),
-            "reads_ratio": round(during / before, 2),
-        }), flush=True)
+    where = tempfile.mkdtemp(prefix="dbcord-slash-")
+    others = []
+    try:
+        run(options, apart, emulator, where, others)
+    finally:
         for program in reversed(others):
             program.stop()
-    emulator.stop()
+        emulator.stop()
+    os.rmdir(where)
 
 
 def main():
