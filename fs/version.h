@@ -3,6 +3,8 @@
  * can be read alone. A version never changes, so the kernel may keep it. */
 #pragma once
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,25 +22,27 @@ struct version_file {
     struct local *local;
     char *key;
     size_t key_len;
-    struct version version;
+    uint32_t number;
+
+    /* A LOOKUP in the table's directory must not wait: there a version is known
+     * by its number alone until somebody looks at it. */
+    pthread_mutex_t lock;   /* leaf */
+    atomic_bool loaded;     /* version is set, and stays */
+    struct version version; /* under lock before */
 };
 
-extern const struct node_type type_version, type_old_version;
+/* Answers LOOKUP of such a name in a table's directory, from memory. */
+void version_lookup(struct fuse_req *req, struct node *dir, const char *name);
 
-/* Answers LOOKUP of such a name in a table's directory. */
-void version_lookup(struct fuse_req *req, struct node *dir, struct table *t,
-                    const char *name);
-
-/* The same for a number and a key, with the kind of file it is there; shown is
- * its path in the table, for .errors. */
+/* The same in .history/<key>, where it may ask Discord; shown is its path in
+ * the table, for .errors. */
 void version_lookup_number(struct fuse_req *req, struct node *dir,
-                           struct table *t, const struct node_type *type,
-                           const char *name, const char *shown, const char *key,
-                           size_t key_len, uint32_t number);
+                           struct table *t, const char *name, const char *shown,
+                           const char *key, size_t key_len, uint32_t number);
 
-/* The node of a version that is known, which moves into it; a reference. */
-struct node *version_node(struct node *dir, struct table *t,
-                          const struct node_type *type, const char *name,
+/* The node in .history/<key> of a version that is known, which moves into it; a
+ * reference. */
+struct node *version_node(struct node *dir, struct table *t, const char *name,
                           const char *key, size_t key_len, struct version *v);
 
 /* A row has another version, or its listing another row: for the .history of

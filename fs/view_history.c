@@ -359,8 +359,7 @@ static bool add_version(struct node *dir, struct listing *l, struct version *v)
     /* A name alone, of what is damaged: reading it says what is wrong. */
     if (l->plus && v->r == 0) {
         struct version own = version_copy(v);
-        n = version_node(dir, d->table, &type_old_version, name, d->key,
-                         d->key_len, &own);
+        n = version_node(dir, d->table, name, d->key, d->key_len, &own);
         n->type->attr(n, &st);
     }
     bool room = listing_add(l, name, n, &st, (off_t)v->number + 2);
@@ -467,8 +466,8 @@ static void lookup_version(fuse_req_t req, struct node *dir, const char *name)
         return;
     }
     add_shown(&shown, d->key, d->key_len, name);
-    version_lookup_number(req, dir, d->table, &type_old_version, name,
-                          shown.data, d->key, d->key_len, (uint32_t)number);
+    version_lookup_number(req, dir, d->table, name, shown.data, d->key,
+                          d->key_len, (uint32_t)number);
 }
 
 static const struct node_type type_history_dir = {

@@ -180,7 +180,7 @@ static void table_lookup(fuse_req_t req, struct node *dir, const char *name)
     else if (kind == PATH_OTHER)
         fuse_reply_err(req, ENOENT);
     else if (kind == PATH_VERSION)
-        version_lookup(req, dir, dir_of(dir)->table, name);
+        version_lookup(req, dir, name);
     else
         call_when_open(req, dir_of(dir)->table,
                        call_new(dir, name, lookup_run));

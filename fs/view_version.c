@@ -1,6 +1,6 @@
-/* One version of one row as a file (version.h). What it says of itself comes
- * with the lookup, which may ask Discord; small texts come with it, those of
- * attachments from the engine's cache of texts. */
+/* One version of one row as a file (version.h). What it says of itself is asked
+ * for once, small texts with it; those of attachments come from the engine's
+ * cache of texts. */
 #include "fs/version.h"
 
 #include <errno.h>
@@ -18,6 +18,8 @@
 #include "fs/pending.h"
 #include "fs/table.h"
 #include "fs/view.h"
+
+static const struct node_type type_version, type_old_version;
 
 static struct version_file *version_of(struct node *n)
 {
@@ -54,7 +56,8 @@ struct version_init {
     struct table *table;
     const char *key;
     size_t key_len;
-    struct version *version;
+    uint32_t number;
+    struct version *version; /* NULL: not known */
 };
 
 static void version_init(struct node *n, const void *arg)
@@ -66,8 +69,13 @@ static void version_init(struct node *n, const void *arg)
     f->local = local_of(n->mount, table_id(i->table));
     f->key = copy_key(i->key, i->key_len);
     f->key_len = i->key_len;
-    f->version = *i->version;
-    *i->version = (struct version){0};
+    f->number = i->number;
+    pthread_mutex_init(&f->lock, NULL);
+    atomic_init(&f->loaded, i->version != NULL);
+    if (i->version) {
+        f->version = *i->version;
+        *i->version = (struct version){0};
+    }
 }
 
 static void version_forget(struct node *n)
@@ -75,26 +83,53 @@ static void version_forget(struct node *n)
     struct version_file *f = version_of(n);
 
     version_release(&f->version);
+    pthread_mutex_destroy(&f->lock);
     free(f->key);
     table_unref(f->table);
 }
 
-struct node *version_node(struct node *dir, struct table *t,
-                          const struct node_type *type, const char *name,
+struct node *version_node(struct node *dir, struct table *t, const char *name,
                           const char *key, size_t key_len, struct version *v)
 {
-    struct version_init i = {t, key, key_len, v};
-    struct node *n = node_get(dir->mount->inodes, type, dir, name, &i);
+    struct version_init i = {t, key, key_len, v->number, v};
+    struct node *n =
+        node_get(dir->mount->inodes, &type_old_version, dir, name, &i);
 
     version_release(v); /* of one that was there already */
     return n;
+}
+
+/* May wait. -ENOENT: there is no such version, or it is a deletion. */
+static int load_version(struct version_file *f, struct err *err)
+{
+    struct version v;
+
+    if (atomic_load(&f->loaded))
+        return 0;
+    int r =
+        table_version_wait(f->table, f->key, f->key_len, f->number, &v, err);
+    if (r < 0)
+        return r;
+    if (v.deleted) {
+        version_release(&v);
+        return -ENOENT;
+    }
+    pthread_mutex_lock(&f->lock);
+    bool first = !atomic_load(&f->loaded);
+    if (first) {
+        f->version = v;
+        atomic_store(&f->loaded, true);
+    }
+    pthread_mutex_unlock(&f->lock);
+    if (!first)
+        version_release(&v);
+    return 0;
 }
 
 /* --- lookup --------------------------------------------------------------- */
 
 struct asking {
     struct table *table; /* a reference */
-    const struct node_type *type;
     char *shown, *key;
     size_t key_len;
     uint32_t number;
@@ -124,8 +159,8 @@ static int ask(struct call *c, struct err *err)
         version_release(&v);
         a->r = -ENOENT;
     } else if (a->r == 0) {
-        c->node2 = version_node(c->node, a->table, a->type, c->name, a->key,
-                                a->key_len, &v);
+        c->node2 =
+            version_node(c->node, a->table, c->name, a->key, a->key_len, &v);
     }
     return 0;
 }
@@ -163,9 +198,8 @@ static void ask_run(fuse_req_t req, struct call *c)
 }
 
 void version_lookup_number(struct fuse_req *req, struct node *dir,
-                           struct table *t, const struct node_type *type,
-                           const char *name, const char *shown, const char *key,
-                           size_t key_len, uint32_t number)
+                           struct table *t, const char *name, const char *shown,
+                           const char *key, size_t key_len, uint32_t number)
 {
     struct node *n = node_find(dir->mount->inodes, dir, name);
 
@@ -178,7 +212,6 @@ void version_lookup_number(struct fuse_req *req, struct node *dir,
     struct asking *a = xcalloc(1, sizeof(*a));
 
     a->table = table_ref(t);
-    a->type = type;
     a->shown = xstrdup(shown);
     a->key = copy_key(key, key_len);
     a->key_len = key_len;
@@ -188,17 +221,43 @@ void version_lookup_number(struct fuse_req *req, struct node *dir,
     call_when_open(req, t, c);
 }
 
-void version_lookup(struct fuse_req *req, struct node *dir, struct table *t,
-                    const char *name)
+/* The version that is current and in memory costs nothing. */
+static bool is_at_hand(struct table *t, const char *key, size_t len,
+                       uint32_t number)
 {
-    struct path p;
+    struct row *row = row_find(t, key, len);
+    bool here = row && row->version == number && row_text(row);
 
-    if (path_parse(name, &p) == 0 && p.kind == PATH_VERSION)
-        version_lookup_number(req, dir, t, &type_version, name, name,
-                              p.text.data, p.text.len, p.version);
+    row_unref(row);
+    return here;
+}
+
+static void lookup_run(fuse_req_t req, struct call *c)
+{
+    struct table *t = ((struct table_dir *)c->node)->table;
+    struct path p;
+    struct node *n = NULL;
+
+    if (path_parse(c->name, &p) == 0 && p.kind == PATH_VERSION &&
+        p.version <= table_newest_version(t, p.text.data, p.text.len)) {
+        struct version_init i = {t, p.text.data, p.text.len, p.version, NULL};
+        n = node_get(c->node->mount->inodes, &type_version, c->node, c->name,
+                     &i);
+        if (is_at_hand(t, p.text.data, p.text.len, p.version))
+            load_version(version_of(n), NULL);
+    }
+    buf_release(&p.text);
+    if (n)
+        fs_reply_node(req, n);
     else
         fuse_reply_err(req, ENOENT);
-    buf_release(&p.text);
+    node_unref(n);
+}
+
+void version_lookup(struct fuse_req *req, struct node *dir, const char *name)
+{
+    call_when_open(req, ((struct table_dir *)dir)->table,
+                   call_new(dir, name, lookup_run));
 }
 
 /* --- attributes ----------------------------------------------------------- */
@@ -210,9 +269,12 @@ static int version_attr(struct node *n, struct stat *st)
     bool writable = n->type == &type_version && !n->mount->o.read_only &&
                     table_writable(f->table);
 
+    bool loaded = atomic_load(&f->loaded);
+
     fs_stat_file(n->mount,
                  fs_hash_ino(table_id(f->table), shown, strlen(shown)),
-                 f->version.mtime_ms, writable, f->version.text_len, st);
+                 loaded ? f->version.mtime_ms : n->mount->started_ms, writable,
+                 loaded ? f->version.text_len : 0, st);
     return 0;
 }
 
@@ -228,18 +290,21 @@ static int version_xattr(struct node *n, const char *name, struct buf *out)
     uintmax_t guild =
         database_id(namespace_database(table_namespace(f->table)));
     /* An insert stands in the table's channel, all else in the thread. */
-    uintmax_t channel = v->channel       ? v->channel
-                        : v->number == 1 ? table_id(f->table)
-                                         : table_history_id(f->table);
+    uintmax_t channel = !atomic_load(&f->loaded) ? 0
+                        : v->channel             ? v->channel
+                        : v->number == 1         ? table_id(f->table)
+                                                 : table_history_id(f->table);
 
     if (strcmp(name, "version") == 0)
-        buf_printf(out, "%u", v->number);
+        buf_printf(out, "%u", f->number);
     else if (strcmp(name, "guild_id") == 0)
         buf_printf(out, "%ju", guild);
-    else if (strcmp(name, "author") == 0)
-        buf_addstr(out, v->by);
     else if (strcmp(name, "key") == 0)
         buf_add(out, f->key, f->key_len);
+    else if (!atomic_load(&f->loaded))
+        return -ENODATA;
+    else if (strcmp(name, "author") == 0)
+        buf_addstr(out, v->by);
     else if (!v->message)
         return -ENODATA;
     else if (strcmp(name, "message_id") == 0)
@@ -281,7 +346,9 @@ static int load(struct call *c, struct err *err)
     struct opening *o = c->data;
 
     (void)err;
-    o->r = version_text_wait(f->table, &f->version, &o->text, &o->err);
+    o->r = load_version(f, &o->err);
+    if (o->r == 0)
+        o->r = version_text_wait(f->table, &f->version, &o->text, &o->err);
     return 0;
 }
 
@@ -299,7 +366,7 @@ static void with_text(fuse_req_t req, struct node *n,
     c->data = o;
     c->release = opening_free;
     c->work = load;
-    if (version_of(n)->version.text) {
+    if (atomic_load(&version_of(n)->loaded) && version_of(n)->version.text) {
         load(c, NULL);
         run(req, c);
         call_free(c);
@@ -315,9 +382,11 @@ static bool failed(fuse_req_t req, struct call *c)
 
     if (o->r == 0)
         return false;
-    AUTO_STR char *shown = shown_name(c->node);
-    local_refused(version_of(c->node)->local, shown, o->r,
-                  err_text(&o->err, o->r), NULL, 0);
+    if (o->r != -ENOENT) {
+        AUTO_STR char *shown = shown_name(c->node);
+        local_refused(version_of(c->node)->local, shown, o->r,
+                      err_text(&o->err, o->r), NULL, 0);
+    }
     fuse_reply_err(req, fs_errno(o->r));
     return true;
 }
@@ -342,19 +411,21 @@ static void version_read(fuse_req_t req, struct node *n, struct handle *h,
                          size_t size, off_t off)
 {
     AUTO_BUF struct buf own = BUF_INIT;
-    bool edited = false;
 
-    if (h) {
-        pthread_mutex_lock(&h->lock);
-        edited = h->edit.active || h->fresh;
-        if (edited)
-            buf_add(&own, h->edit.text.data, h->edit.text.len);
-        pthread_mutex_unlock(&h->lock);
+    if (!h) {
+        with_text(req, n, NULL, size, off, read_run);
+        return;
     }
+    /* What its writer made of it, or what was there when it was opened. */
+    pthread_mutex_lock(&h->lock);
+    bool edited = handle_writes(h) && (h->edit.active || h->fresh);
+    if (edited)
+        buf_add(&own, h->edit.text.data, h->edit.text.len);
+    pthread_mutex_unlock(&h->lock);
     if (edited)
         reply_part(req, own.data ? own.data : "", own.len, size, off);
     else
-        with_text(req, n, NULL, size, off, read_run);
+        reply_part(req, h->text->data, h->text->len, size, off);
 }
 
 static void open_run(fuse_req_t req, struct call *c)
@@ -370,17 +441,38 @@ static void open_run(fuse_req_t req, struct call *c)
     h->text = o->text;
     o->text = NULL;
     c->fi.direct_io = 1;
+    c->fi.noflush = !handle_writes(h);
     handle_give(h, &c->fi);
     if (fuse_reply_open(req, &c->fi) < 0)
         handle_unref(h);
 }
 
-/* Who only reads needs no handle: the kernel keeps what never changes. */
-static void open_read(fuse_req_t req, struct fuse_file_info *fi)
+static void getattr_run(fuse_req_t req, struct call *c)
 {
-    fi->keep_cache = 1;
-    fi->noflush = 1;
-    fuse_reply_open(req, fi);
+    if (!failed(req, c))
+        fs_reply_attr(req, c->node);
+}
+
+static int load_attr(struct call *c, struct err *err)
+{
+    struct opening *o = c->data;
+
+    (void)err;
+    o->r = load_version(version_of(c->node), &o->err);
+    return 0;
+}
+
+static void version_getattr(fuse_req_t req, struct node *n)
+{
+    if (atomic_load(&version_of(n)->loaded)) {
+        fs_reply_attr(req, n);
+        return;
+    }
+    struct call *c = call_new(n, NULL, getattr_run);
+    c->data = xcalloc(1, sizeof(struct opening));
+    c->release = opening_free;
+    c->work = load_attr;
+    call_spawn(req, c);
 }
 
 static void version_open(fuse_req_t req, struct node *n,
@@ -388,8 +480,9 @@ static void version_open(fuse_req_t req, struct node *n,
 {
     struct version_file *f = version_of(n);
 
+    /* The kernel may have no size of it yet: read past its cache. */
     if ((fi->flags & O_ACCMODE) == O_RDONLY) {
-        open_read(req, fi);
+        with_text(req, n, fi, 0, 0, open_run);
     } else if (!table_writable(f->table)) {
         AUTO_STR char *shown = shown_name(n);
         local_refuse(req, f->local, shown, EACCES,
@@ -404,8 +497,11 @@ static void old_version_open(fuse_req_t req, struct node *n,
 {
     struct version_file *f = version_of(n);
 
+    /* Who only reads needs no handle: the kernel keeps what never changes. */
     if ((fi->flags & O_ACCMODE) == O_RDONLY) {
-        open_read(req, fi);
+        fi->keep_cache = 1;
+        fi->noflush = 1;
+        fuse_reply_open(req, fi);
         return;
     }
     AUTO_BUF struct buf row = BUF_INIT;
@@ -436,7 +532,7 @@ static void version_commit(struct node *n, struct commit *c)
         .text = c->text,
         .text_len = c->len,
         .must_exist = true,
-        .if_version = f->version.number,
+        .if_version = f->number,
     };
 
     int r = pending_write(c->pending, f->table, &w, written, c, &err);
@@ -465,13 +561,15 @@ static void version_close(struct node *n, struct handle *h)
         notify_changed(n->mount->notify, n);
 }
 
-const struct node_type type_version = {
+static const struct node_type type_version = {
     .type = S_IFREG,
     .size = sizeof(struct version_file),
+    .live = true,
     .document = true,
     .init = version_init,
     .release = version_forget,
     .attr = version_attr,
+    .getattr = version_getattr,
     .open = version_open,
     .read = version_read,
     .release_handle = version_close,
@@ -482,7 +580,7 @@ const struct node_type type_version = {
     .xattrs = version_xattrs,
 };
 
-const struct node_type type_old_version = {
+static const struct node_type type_old_version = {
     .type = S_IFREG,
     .size = sizeof(struct version_file),
     .init = version_init,

@@ -121,3 +121,20 @@ assert_match "$(tail -n 1 "$T/.errors")" ' \.history/u_1/2\.json E'
 failure_of "ls '$H/u_1'" >"$WORK/said"
 curl -sSf -X DELETE "$CONTROL/faults" -o "$WORK/out" || fail "control route faults"
 assert_eq "$(ls "$H/u_1" | paste -sd' ')" "1.json 2.json 4.json 5.json 7.json"
+
+# A damaged version is told as such; those before and behind it are read.
+for n in 1 2 3 4; do echo "{\"id\":\"d\",\"n\":$n}" >"$T/d.json" || fail "version $n"; done
+attr() { getfattr --absolute-names --only-values -n "user.dbcord.$1" "$H/d/3.json"; }
+where="\"channel_id\":\"$(attr channel_id)\",\"message_id\":\"$(attr message_id)\""
+stop_mount
+curl -sS --fail-with-body -X PATCH -H 'Content-Type: application/json' \
+    -d "{$where,\"content\":\"nonsense\"}" "$CONTROL/messages" -o "$WORK/out" || fail "damage"
+start_mount
+assert_eq "$(cat "$H/d/1.json")" '{"id":"d","n":1}'
+assert_eq "$(cat "$H/d/2.json")" '{"id":"d","n":2}'
+assert_eq "$(cat "$H/d/4.json")" '{"id":"d","n":4}'
+said=$(failure_of "cat '$H/d/3.json'")
+assert_match "$said" 'Input/output error'
+assert_match "$(tail -n 1 "$T/.errors")" ' \.history/d/3\.json E[A-Z]+ .*message [0-9]+'
+assert_eq "$(cut -f1,4 "$H/d/.log" | paste -sd' ')" "$(printf '1\tput 2\tput 3\tdamaged 4\tput')"
+assert_eq "$(ls "$H/d" | paste -sd' ')" "1.json 2.json 3.json 4.json"

@@ -67,6 +67,31 @@ assert_ok rm "$T/u_1.json"
 assert_eq "$(cat "$T/u_1@1.json")" '{"id":"u_1","n":1}'
 failure_of "echo '{\"id\":\"u_1\",\"n\":9}' >'$T/u_1@1.json'" >"$WORK/said"
 assert_fails [ -e "$T/u_1.json" ]
+last=$(tail -n 1 "$T/.history/u_1/.log" | cut -f1)
+assert_fails [ -e "$T/u_1@$last.json" ]
+assert_fails cat "$T/u_1@$last.json"
+
+# While one version is waited for, names in the table are found and go.
+stop_mount
+start_mount
+echo '{"id":"a"}' >"$T/a.json" || fail "insert"
+echo '{"id":"b"}' >"$T/b.json" || fail "insert"
+control faults '{"route":"/channels/{id}/messages","method":"GET","times":100,"do":"delay 5000"}' >"$WORK/out"
+cat "$T/u_1@1.json" >"$WORK/version" &
+READER=$!
+waits() { [ "$(status_json .queues.waiting)" -ge 1 ]; }
+wait_for waits
+SECONDS=0
+assert_ok rm "$T/a.json"
+echo '{"id":"n"}' >"$T/n.json" || fail "insert beside"
+assert_eq "$(cat "$T/n.json" "$T/b.json")" "$(printf '{"id":"n"}\n{"id":"b"}')"
+timeout -s INT 1 cat "$T/u_1@2.json" >"$WORK/out" 2>&1
+assert_eq $? 124
+[ $SECONDS -lt 4 ] || fail "it took $SECONDS seconds"
+curl -sSf -X DELETE "$CONTROL/faults" -o "$WORK/out" || fail "control route faults"
+wait "$READER" || fail "who waited for a version"
+assert_eq "$(cat "$WORK/version")" '{"id":"u_1","n":1}'
+assert_ok rm "$T/b.json" "$T/n.json"
 
 # Versions are not listed.
 assert_eq "$(ls "$T")" c.json
