@@ -96,6 +96,7 @@ void page_free(struct page *p)
             free(p->names[i]);
     }
     free(p->rows);
+    free(p->seqs);
     free(p->names);
     free(p);
 }
@@ -178,6 +179,35 @@ static int gather(void *arg, struct row *row, const char *text, size_t len,
     return 0;
 }
 
+static int by_number(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* Whether a row is in it can be told by the row alone. */
+static bool takes_all(const struct query *q)
+{
+    return query_skip(q) == 0 && query_limit(q) == UINT64_MAX;
+}
+
+static void page_sort(struct page *p)
+{
+    if (p->n == 0)
+        return;
+    p->seqs = xmalloc(p->n * sizeof(*p->seqs));
+    for (size_t i = 0; i < p->n; i++)
+        p->seqs[i] = p->rows[i]->seq;
+    qsort(p->seqs, p->n, sizeof(*p->seqs), by_number);
+}
+
+static bool page_has(const struct page *p, const struct row *row)
+{
+    return p->seqs && bsearch(&row->seq, p->seqs, p->n, sizeof(*p->seqs),
+                              by_number) != NULL;
+}
+
 int set_find(struct table *t, struct local *l, const struct query *q,
              const atomic_bool *cancel, struct page **out, struct err *err)
 {
@@ -189,11 +219,14 @@ int set_find(struct table *t, struct local *l, const struct query *q,
     struct gathering g = {.page = page_new(l)};
 
     int r = table_find_wait(t, q, &o, gather, &g, err);
-    if (r < 0)
+    if (r < 0) {
         page_unref(l, g.page);
-    else
-        *out = g.page;
-    return r;
+        return r;
+    }
+    if (!takes_all(q))
+        page_sort(g.page);
+    *out = g.page;
+    return 0;
 }
 
 /* --- listing -------------------------------------------------------------- */
@@ -337,11 +370,6 @@ static bool find_row_named(struct set_dir *s, const char *name,
     return m->row != NULL;
 }
 
-static bool takes_all(const struct query *q)
-{
-    return query_skip(q) == 0 && query_limit(q) == UINT64_MAX;
-}
-
 /* By the row's text, fetched where it is an attachment. */
 static int match_text(struct set_dir *s, struct member *m, struct err *err)
 {
@@ -370,8 +398,7 @@ static int match_listing(struct set_dir *s, struct member *m,
             return r;
         page_put(s->local, &s->page, &s->last, p);
     }
-    for (size_t i = 0; i < p->n && !m->in; i++)
-        m->in = p->rows[i]->seq == m->row->seq;
+    m->in = page_has(p, m->row);
     page_unref(s->local, p);
     return 0;
 }
@@ -409,6 +436,14 @@ static void member_when_open(fuse_req_t req, struct call *c)
     if (there && takes_all(s->query) && row_text(m->row)) {
         m->in = query_matches(s->query, row_text(m->row), m->row->text_len);
         there = false;
+    }
+    struct page *p = there && !takes_all(s->query)
+                         ? page_of(s->local, &s->page, &s->last, 0)
+                         : NULL;
+    if (p) {
+        m->in = page_has(p, m->row);
+        there = false;
+        page_unref(s->local, p);
     }
     if (!there) {
         member_answer(req, c);

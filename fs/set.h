@@ -70,6 +70,7 @@ struct page {
     uint64_t changes; /* local_changes() before it was made */
     size_t n;
     struct row **rows; /* references */
+    uint64_t *seqs;    /* theirs, sorted, where only they tell who is in it */
     char **names;
 };
 
