@@ -113,8 +113,8 @@ static void plan_search(const struct find_facts *f, const struct find_term *t,
 {
     struct find_candidate *c = add(out, FIND_SEARCH, t->field);
     bool one_each = !t->field || t->unique;
-    double each = one_each ? 1 : (double)((f->limit + HITS - 1) / HITS);
-    double searches = (double)t->values * each;
+    size_t pages = one_each ? 1 : (size_t)((f->limit + HITS - 1) / HITS);
+    double searches = (double)(t->values * pages);
 
     /* Presence can be proved, absence cannot: all that is wanted must be
      * found. */
