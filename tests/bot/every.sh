@@ -42,7 +42,7 @@ users="database=prod table=users"
     does 'email' dbc_reindex $users
     does 'users' dbc_tables
     does '"rows":2' dbc_inspect $users
-    does 'user' dbc_verify database=prod
+    does '1 table with 2 rows.*0 errors' dbc_verify database=prod
     does '"databases":' dbc_status
     does '/dbc_find' dbc_help
 }
