@@ -357,7 +357,6 @@ static int make_work(struct call *c, bool keep, struct err *err)
 {
     struct result *f = result_of(c->node);
     struct made *m = c->data;
-    AUTO_BUF struct buf old = BUF_INIT;
     uint64_t changes, size;
     bool unopened = f->node.mount->o.read_only;
 
@@ -370,7 +369,7 @@ static int make_work(struct call *c, bool keep, struct err *err)
     f->changes = changes;
     f->size = size;
     if (unopened) {
-        old = buf_take(&f->body);
+        buf_reset(&f->body);
         buf_add(&f->body, m->text.data, m->text.len);
     }
     pthread_mutex_unlock(&f->local->lock);
@@ -600,7 +599,7 @@ static void result_setattr(fuse_req_t req, struct node *n,
 }
 
 #define RESULT(text)                                                           \
-    .name = text, .type = S_IFREG, .size = sizeof(struct result),              \
+    .name = (text), .type = S_IFREG, .size = sizeof(struct result),            \
     .live = true, .init = result_init, .release = result_release,              \
     .attr = result_attr, .getattr = result_getattr, .setattr = result_setattr, \
     .open = result_open, .read = result_read
