@@ -10,11 +10,9 @@ const struct node_type *const root_views[] = {
 };
 
 const struct node_type *const table_views[] = {
-    &view_stats,   &view_fields,   &view_patch,    &view_import,
-    &view_snapshots,
-    &view_changes,
-    &view_schema,  &view_errors,   &view_rejected,
-    &view_history, &view_find_dir, &view_idx, NULL,
+    &view_stats,    &view_fields, &view_patch,  &view_import,   &view_snapshots,
+    &view_changes,  &view_schema, &view_errors, &view_rejected, &view_history,
+    &view_find_dir, &view_idx,    NULL,
 };
 
 bool view_is_reserved(const char *name)

@@ -30,11 +30,10 @@ bool view_reply(struct fuse_req *req, struct node *dir,
 /* view_*.c */
 extern const struct node_type view_changes;
 extern const struct node_type view_control, view_status, view_log, view_schema,
-    view_errors, view_rejected, view_find_dir, view_idx,
-    view_history;
+    view_errors, view_rejected, view_find_dir, view_idx, view_history;
 
-extern const struct node_type view_stats, view_fields, view_patch,
-    view_import, view_snapshots;
+extern const struct node_type view_stats, view_fields, view_patch, view_import,
+    view_snapshots;
 
 /* view_results.c: result files of every set of rows */
 extern const struct node_type *const result_views[];
