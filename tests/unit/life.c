@@ -79,8 +79,9 @@ void life_init(struct life *l, uint64_t seed, int steps)
     };
     pthread_mutex_init(&l->lock, NULL);
     running = l;
-    signal(SIGABRT, crashed);
-    signal(SIGSEGV, crashed);
+    struct sigaction on_crash = {.sa_handler = crashed};
+    sigaction(SIGABRT, &on_crash, NULL);
+    sigaction(SIGSEGV, &on_crash, NULL);
     say(l, "DBCORD_MODEL_SEED=%llu DBCORD_MODEL_STEPS=%d",
         (unsigned long long)seed, steps);
     life_move_clock(l);
