@@ -91,6 +91,39 @@ static bool is_known(const struct index_check *c, const struct scan_record *r)
     return !(r->flags & SCAN_BAD) && !(r->file && c->v->scan->skip_files);
 }
 
+/* Is the row of an entry nowhere, though nobody deleted it? Then its message,
+ * the only one there was, is gone, and the entry is all that is left. Where a
+ * snapshot or memory has it that was said already. */
+static bool is_all_that_is_left(const struct index_check *c,
+                                const struct index_hit *h)
+{
+    if (!h->value || h->of <= c->v->vacuumed ||
+        scan_find_message(c->v->scan, h->of) != NONE)
+        return false;
+    for (const struct known *kn = c->v->known; kn; kn = kn->next)
+        if (kn->record.key_len == h->key_len &&
+            memcmp(kn->record.key, h->key, h->key_len) == 0)
+            return false;
+    struct row *row = ledger_find(c->v->table->ledger, h->key, h->key_len);
+    row_unref(row);
+    return row == NULL;
+}
+
+static void tell_lost(struct index_check *c, const struct index_hit *h)
+{
+    struct item *it = verify_add(
+        c->v, KIND_lost_record, 0, h->of, NULL,
+        "version %u of '%s' was committed by message %llu, which is not there "
+        "any more; of the row only '%.*s' in '%s' is known, by the index",
+        h->version, h->key, ULL(h->of),
+        h->value_len > 80 ? 80 : (int)h->value_len, h->value, c->f->name);
+
+    if (it) {
+        it->f.key = it->key = xstrndup(h->key, h->key_len);
+        it->f.key_len = h->key_len;
+    }
+}
+
 static void check_hit(struct index_check *c, const struct index_hit *h)
 {
     const struct scan *s = c->v->scan;
@@ -109,6 +142,8 @@ static void check_hit(struct index_check *c, const struct index_hit *h)
     uint64_t told = h->value ? scan_value_hash(h->value, h->value_len) : 0;
     if (has == told)
         return;
+    if (!k && is_all_that_is_left(c, h))
+        tell_lost(c, h);
     if (!has) {
         buf_printf(&text, "message %llu says that '%s' has '%.*s' in '%s'; %s",
                    ULL(h->message), h->key,

@@ -226,6 +226,15 @@ assert_exit 0 dbcord verify prod --repair
 assert_clean
 assert_eq "$(dbcord find prod users '{"email":"u6@x.org"}')" ''
 
+# A row whose only message is gone: the index is the only witness.
+made insert prod users u_8 '{"email":"u8@x.org"}'
+gone=$(jq -r .message_id "$WORK/made")
+discord DELETE "/channels/$CHANNEL/messages/$gone" >"$WORK/done"
+assert_exit 1 dbcord verify prod
+assert_eq "$(finding lost_record '[.key, .message_id] | join(" ")')" "u_8 $gone"
+assert_exit 1 dbcord verify prod --repair
+assert_clean
+
 # The whole channel.
 discord DELETE "/channels/$index" >"$WORK/done"
 assert_heals missing_index_channel "$index" 1
